@@ -1,0 +1,1 @@
+#include "strop/cli/verb.h"

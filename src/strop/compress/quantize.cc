@@ -1,0 +1,1 @@
+#include "strop/compress/quantize.h"

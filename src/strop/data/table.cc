@@ -1,0 +1,1 @@
+#include "strop/data/table.h"

@@ -1,0 +1,1 @@
+#include "strop/engine/session.h"

@@ -1,0 +1,1 @@
+#include "strop/feed/loader.h"

@@ -1,0 +1,1 @@
+#include "strop/loop/loop.h"

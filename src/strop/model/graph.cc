@@ -1,0 +1,1 @@
+#include "strop/model/graph.h"

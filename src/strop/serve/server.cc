@@ -1,0 +1,1 @@
+#include "strop/serve/server.h"

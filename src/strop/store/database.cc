@@ -1,0 +1,1 @@
+#include "strop/store/database.h"

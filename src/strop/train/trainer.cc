@@ -1,0 +1,1 @@
+#include "strop/train/trainer.h"

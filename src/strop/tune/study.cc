@@ -1,0 +1,1 @@
+#include "strop/tune/study.h"

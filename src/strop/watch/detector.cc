@@ -1,0 +1,1 @@
+#include "strop/watch/detector.h"
