@@ -24,6 +24,7 @@ STROP_API DType ParseDType(std::string_view name);
 // Row-major sizes. A dynamic size is -1; tensors with data have none.
 using Shape = std::vector<int64_t>;
 
+// -1 when a size is dynamic or the product overflows.
 STROP_API int64_t ElementCount(const Shape& shape) noexcept;
 // "[2,1,28,28]", with "?" for a dynamic size.
 STROP_API std::string ShapeText(const Shape& shape);
@@ -68,7 +69,7 @@ class STROP_API Tensor {
   const std::shared_ptr<void>& memory() const noexcept { return memory_; }
   explicit operator bool() const noexcept { return data_ != nullptr; }
 
-  // Elements as T; throws kInternal when T is not the dtype.
+  // Elements as T; throws kInternal when T is not the dtype, or the tensor is empty.
   template <class T>
   std::span<T> As() const {
     CheckDType(DTypeOf<T>::value);
@@ -80,7 +81,8 @@ class STROP_API Tensor {
   Tensor Reshaped(Shape shape) const;
   // Rows [begin, end) of the first dimension, sharing memory.
   Tensor Rows(int64_t begin, int64_t end) const;
-  // A new tensor with every element converted (static_cast; float16 by round to nearest even).
+  // A new tensor with every element converted (static_cast; float16 by round to nearest even;
+  // what an integer type cannot hold is unspecified).
   Tensor Cast(DType dtype) const;
 
  private:

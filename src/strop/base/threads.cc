@@ -1,0 +1,99 @@
+#include "strop/base/threads.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string_view>
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+namespace strop {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr double kNoQuota = std::numeric_limits<double>::infinity();
+
+// cpu.max holds "max 100000" or "200000 100000": microseconds of CPU time a period.
+double QuotaV2(const fs::path& folder) {
+  std::ifstream file(folder / "cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return kNoQuota;
+  return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+double QuotaV1(const fs::path& folder) {
+  std::ifstream quota_file(folder / "cpu.cfs_quota_us"), period_file(folder / "cpu.cfs_period_us");
+  double quota = 0, period = 0;
+  if (!(quota_file >> quota) || !(period_file >> period) || quota <= 0 || period <= 0) return kNoQuota;
+  return quota / period;
+}
+
+// The tightest quota of the group and of every group above it. Inside a container the path may not exist below the
+// mount, whose root is then the group itself.
+template <class Quota>
+double Tightest(const fs::path& mount, const std::string& group, Quota quota) {
+  double cpus = quota(mount);
+  fs::path folder = mount;
+  for (const fs::path& part : fs::path(group).relative_path()) {
+    folder /= part;
+    cpus = std::min(cpus, quota(folder));
+  }
+  return cpus;
+}
+
+double CgroupCpus() {
+  double cpus = kNoQuota;
+  std::ifstream file("/proc/self/cgroup");  // "0::/group" for v2, "4:cpu,cpuacct:/group" for v1
+  for (std::string line; std::getline(file, line);) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string group = line.substr(second + 1);
+    if (controllers.empty()) {
+      cpus = std::min(cpus, Tightest("/sys/fs/cgroup", group, QuotaV2));
+      continue;
+    }
+    std::istringstream names(controllers);
+    for (std::string name; std::getline(names, name, ',');) {
+      if (name == "cpu") cpus = std::min(cpus, Tightest("/sys/fs/cgroup/cpu", group, QuotaV1));
+    }
+  }
+  return cpus;
+}
+
+int AffinityCpus() {
+  // A fixed cpu_set_t holds 1024; a larger machine answers EINVAL until the set is large enough.
+  for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
+    cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(cpus));
+    if (set == nullptr) break;
+    const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(cpus));
+    const int count = sched_getaffinity(0, bytes, set) == 0 ? CPU_COUNT_S(bytes, set) : 0;
+    CPU_FREE(set);
+    if (count > 0) return count;
+  }
+  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+}  // namespace
+
+int UsableCpus() {
+  const double quota = CgroupCpus();
+  const int affinity = AffinityCpus();
+  if (!std::isfinite(quota)) return affinity;
+  return std::clamp(static_cast<int>(std::ceil(quota)), 1, affinity);
+}
+
+void NameThread(const std::string& name) noexcept {
+  char short_name[16] = {};
+  name.copy(short_name, 15);
+  pthread_setname_np(pthread_self(), short_name);
+}
+
+}  // namespace strop
