@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -41,6 +42,7 @@ struct STROP_API ValueInfo {
   DType dtype = DType::kF32;
   Shape shape;
   std::vector<std::string> dim_names;  // as long as shape; "" where there is none
+  bool has_shape = true;               // false: not even the rank is known, and shape is empty
 };
 
 // An ONNX model in memory (specification: onnx/onnx docs/IR.md). Nodes are in topological order. Plain data: rooms
@@ -53,13 +55,16 @@ struct STROP_API Graph {
   std::vector<ValueInfo> outputs;
   std::vector<Node> nodes;
   std::map<std::string, Tensor> initializers;    // 4-bit types are unpacked to int8 / uint8, see `packed4`
+  std::set<std::string> packed4;                 // initializers that ONNX stores as INT4 / UINT4
   std::map<std::string, std::string> metadata;   // strop.penultimate: the tapped value's name
 
   // Reads any opset. Throws kNotFound; kCorrupt ("model.onnx is not an ONNX model: …"); kUnsupported naming node and
-  // type for what no part of Strop can hold (external data beyond 2 GiB, strings, sparse initializers).
+  // type for what no part of Strop can hold (bfloat16, strings, sequences, sparse initializers, model-local functions).
+  // External data is read from files below the model's folder; Parse has none. Nodes are sorted if they were not.
   static Graph Load(const std::filesystem::path& path);
   static Graph Parse(std::string_view onnx_bytes, const std::string& where = "model");
-  // Atomic. Writes tensors as raw_data, the opsets and metadata as they stand.
+  // Atomic. Writes tensors as raw_data inside the file (kUnsupported beyond ONNX's 2 GiB), the opsets and metadata as
+  // they stand, and an IR version of at least 4, the first in which an initializer need not be an input too.
   void Save(const std::filesystem::path& path) const;
   std::string Serialize() const;
 
