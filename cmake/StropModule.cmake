@@ -25,6 +25,7 @@ function(strop_module name)
   add_library(strop::${name} ALIAS ${target})
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS "${CMAKE_SOURCE_DIR}/src" FILES ${ARG_HEADERS})
   target_link_libraries(${target} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
+  target_link_options(${target} PRIVATE -Wl,-z,defs)
   set_target_properties(${target} PROPERTIES
     LIBRARY_OUTPUT_DIRECTORY "${STROP_LIB_DIR}"
     INSTALL_RPATH "$ORIGIN"
@@ -83,4 +84,11 @@ function(strop_extension name)
     LIBRARY_OUTPUT_DIRECTORY "${STROP_PACKAGE_DIR}"
     INSTALL_RPATH "$ORIGIN/lib")
   install(TARGETS ${target} LIBRARY DESTINATION strop)
+  # The extensions share one nanobind, so that a tensor or an error of one is known to the others.
+  get_property(placed GLOBAL PROPERTY strop_nanobind_placed)
+  if(NOT placed)
+    set_target_properties(nanobind PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${STROP_LIB_DIR}")
+    install(TARGETS nanobind LIBRARY DESTINATION strop/lib)
+    set_property(GLOBAL PROPERTY strop_nanobind_placed TRUE)
+  endif()
 endfunction()

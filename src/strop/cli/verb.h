@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -20,7 +22,7 @@ class Console {
   bool json = false;
   bool quiet = false;
 
-  // A line for people; silent with --json.
+  // A line for people; silent with --json and with --quiet.
   void Say(const std::string& line);
   // The verb's result: printed as JSON with --json, otherwise `text` (may be empty) is printed.
   void Result(const nlohmann::json& result, const std::string& text);
@@ -28,6 +30,15 @@ class Console {
   void Progress(const std::string& what, int64_t done, int64_t total, const std::string& note = "");
   // Ends the bar's line, if one is open.
   void EndProgress();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::mutex mutex_;
+  std::string what_;              // of the last Progress; another one starts anew
+  Clock::time_point started_;     // of what_
+  Clock::time_point last_shown_;  // of a bar or line
+  bool bar_open_ = false;
 };
 
 struct VerbInfo {
@@ -42,8 +53,8 @@ bool Interrupted() noexcept;
 void ThrowIfInterrupted();
 
 // The body of a verb's main(): parses, runs, maps errors. `setup` adds options to the app and binds them to variables
-// that `run` reads. A strop::Error becomes "strop tune: MESSAGE" on stderr and exit 1 (2 when it stems from
-// arguments: CLI::ParseError).
+// that `run` reads. A strop::Error becomes "strop tune: MESSAGE" on stderr and exit 1, or 130 when it is kCancelled;
+// a CLI::ParseError, thrown by parsing or by `run`, exits 2.
 int RunVerb(int argc, char** argv, const VerbInfo& info, const std::function<void(CLI::App&)>& setup,
             const std::function<int(Console&)>& run);
 
