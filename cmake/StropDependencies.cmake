@@ -29,7 +29,7 @@ foreach(wheel PYARROW OPENVINO ONNX TORCH NANOBIND)
   if(NOT EXISTS "${STROP_${wheel}_DIR}")
     string(TOLOWER ${wheel} wheel_name)
     message(FATAL_ERROR "the Python package ${wheel_name} is missing from ${Python_EXECUTABLE}: "
-                        "run 'make setup', or pip install the lines of requirements.txt")
+                        "run 'make setup', or pip install -r setup/requirements.txt")
   endif()
 endforeach()
 

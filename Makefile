@@ -1,0 +1,47 @@
+# Thin calls of the tools below. Every target sets up and builds what it needs, and redoes nothing that is done.
+SHELL := /bin/bash
+PYTHON ?= python3
+PRESET ?= dev
+BUILD := build/$(PRESET)
+VENV := .venv/bin/python
+DATA := build/data/fashion
+export PYTHON
+export CCACHE_BASEDIR := $(CURDIR)
+
+.PHONY: all setup build data demo test test-all check claims peers wheel clean
+
+all: build
+
+setup:
+	@setup/setup.sh
+
+$(BUILD)/build.ninja: setup/requirements.txt | setup
+	@tools/step "configure $(PRESET)" cmake --preset $(PRESET) -DPython_EXECUTABLE=$(CURDIR)/$(VENV)
+	@touch $@
+
+build: setup $(BUILD)/build.ninja
+	@tools/step "build $(PRESET)" cmake --build --preset $(PRESET)
+
+data: setup
+	@test -f $(DATA)/test.parquet || tools/step "Fashion-MNIST to Parquet" $(VENV) examples/fashion/data.py $(DATA)
+
+demo: build data
+	@PYTHONPATH=$(BUILD) PATH=$(CURDIR)/.venv/bin:$$PATH $(VENV) examples/fashion/demo.py --build $(BUILD) --data $(DATA)
+
+test: build data
+	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) tests/run.py core
+
+test-all: build data
+	@setup/setup.sh services
+	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) tests/run.py core slow
+
+check: build
+	@tools/step "clang-format" tools/check-format
+	@tools/step "headers stand alone" cmake --build --preset $(PRESET) --target all_verify_interface_header_sets
+	@tools/step "clang-tidy" tools/check-tidy $(BUILD)
+
+wheel: setup
+	@tools/step "wheel in dist/" .venv/bin/pip wheel --no-build-isolation --no-deps -w dist .
+
+clean:
+	rm -rf build dist
