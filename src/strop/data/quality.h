@@ -7,13 +7,9 @@
 
 #include "strop/base/api.h"
 #include "strop/base/tensor.h"
+#include "strop/data/interval.h"
 
 namespace strop::data {
-
-struct STROP_API Interval {
-  double low = 0;
-  double high = 0;
-};
 
 // A difference of two models on the same rows, "candidate minus baseline", positive when the candidate is better
 // whatever the metric's direction.
@@ -26,7 +22,11 @@ struct STROP_API PairedResult {
 };
 
 // How good predictions are: one object for tuning, compression, watching and guardrails. Stateless and thread safe.
-// predictions: [rows, classes] scores (logits or probabilities) or [rows] values; labels: [rows].
+// predictions: [rows, classes] scores (logits or probabilities), or [rows] (or [rows, 1]): class numbers if integers,
+// otherwise the score of class 1 (accuracy and f1 decide at probability 0.5) or, for rmse, the value.
+// labels: [rows] class numbers or, for rmse, values; ndcg also takes [rows, classes] relevances.
+// auc is the area under the ROC curve, pr_auc the average precision; both average one-versus-rest over classes beyond
+// two (scores that are not probabilities go through softmax first). Definitions agree with scikit-learn's.
 class STROP_API QualityMetric {
  public:
   // accuracy, f1 (macro), auc, pr_auc, ndcg@k, rmse. Throws kInvalidArgument that lists the names.
@@ -42,9 +42,5 @@ class STROP_API QualityMetric {
   virtual PairedResult Compare(const Tensor& baseline, const Tensor& candidate, const Tensor& labels,
                                uint64_t seed = 0) const = 0;
 };
-
-// Rows needed before an interval around a gain of zero could lie above -max_drop, given the share of rows on which
-// the two models disagree.
-STROP_API int64_t RowsNeeded(double max_drop, double disagreement);
 
 }  // namespace strop::data

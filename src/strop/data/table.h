@@ -2,8 +2,8 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <arrow/type_fwd.h>
@@ -28,8 +28,14 @@ struct STROP_API Column {
   size_t row_bytes() const { return static_cast<size_t>(ElementCount(shape)) * SizeOf(dtype); }
 };
 
-// Throws kUnsupported naming the column and its Arrow type when it has no dense form (strings, ragged lists).
+// "input", "label", "id", "time", "split"; "" for kNone. ParseRole throws kInvalidArgument that lists them.
+STROP_API std::string_view RoleName(Role role) noexcept;
+STROP_API Role ParseRole(std::string_view name);
+
+// Throws kUnsupported naming the column and its Arrow type when it has no dense form (strings, ragged lists);
+// kInvalidArgument when its metadata contradicts its type.
 STROP_API Column DescribeColumn(const arrow::Field& field);
+// Every column that has a dense form, in order; the others (a text id, say) are left out.
 STROP_API std::vector<Column> DescribeSchema(const arrow::Schema& schema);
 // The field with role, dtype and shape written into its metadata.
 STROP_API std::shared_ptr<arrow::Field> AnnotateField(const std::shared_ptr<arrow::Field>& field, const Column& column);
@@ -53,12 +59,14 @@ STROP_API std::shared_ptr<arrow::Table> ReadTable(const std::string& uri, const 
 STROP_API std::shared_ptr<arrow::Schema> ReadSchema(const std::string& uri);
 
 struct STROP_API ParquetOptions {
-  int64_t row_group_bytes = 1 << 20;  // decoded bytes; about one reader's share of L3, so that a chunk is decoded in cache
+  int64_t row_group_bytes = 1 << 20;   // decoded; about one reader's share of L3, so that a chunk is decoded in cache
+  std::string compression = "none";    // "none", "lz4", "snappy", "zstd"; fixed-size binary is never dictionary encoded
+  void Validate() const;
 };
-// Atomic: after a crash the file is whole or absent.
+// Atomic: after a crash the file is whole or absent. Pages carry checksums, which ReadTable verifies.
 STROP_API void WriteParquet(const arrow::Table& table, const std::filesystem::path& path, const ParquetOptions& options = {});
 
-// Every input column as tensors, plus the label when `label` is not empty. Rows of the whole source, in order.
+// The named columns as tensors of all rows of the source, in order. `columns` empty: every column with a dense form.
 STROP_API TensorMap ReadTensors(const std::string& uri, const std::vector<std::string>& columns);
 
 // Turns an arrow::Status into our Error, prefixed by `what` ("reading train.parquet"). No effect on OK.

@@ -1,1 +1,0 @@
-#include "strop/data/table.h"
