@@ -23,7 +23,8 @@ class STROP_API LineSocket {
   // Throws kUnavailable naming the path when nothing listens.
   static LineSocket Connect(const std::filesystem::path& path);
 
-  // The next line without its newline; nullopt when the peer has closed. Throws kTimeout after `timeout` (negative:
+  // The next line without its newline; nullopt when the peer has closed (a last line without newline is dropped: its
+  // writer died). Throws kTimeout after `timeout` (negative:
   // none), having lost no bytes.
   std::optional<std::string> ReadLine(std::chrono::milliseconds timeout = std::chrono::milliseconds(-1));
   // Throws kUnavailable when the peer is gone; never raises SIGPIPE.
@@ -35,10 +36,11 @@ class STROP_API LineSocket {
  private:
   int fd_ = -1;
   std::string buffer_;
+  size_t scanned_ = 0;  // bytes of buffer_ known to hold no newline
 };
 
 // A listening Unix socket; its file is removed on destruction. A path longer than the kernel takes (107 bytes)
-// throws kInvalidArgument; one on which something listens throws kUnavailable; a stale file is replaced.
+// throws kInvalidArgument; one on which something listens throws kUnavailable; a stale file is replaced. Only this user can connect.
 class STROP_API LineListener {
  public:
   explicit LineListener(std::filesystem::path path);

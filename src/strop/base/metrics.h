@@ -34,7 +34,7 @@ class STROP_API Gauge {
   std::atomic<double> value_{0};
 };
 
-// Counts of observations at or under fixed upper bounds, as Prometheus has them. Thread safe, wait free.
+// Counts of observations at or under fixed upper bounds, as Prometheus has them. Thread safe, lock free.
 class STROP_API Histogram {
  public:
   explicit Histogram(std::vector<double> bounds);
@@ -53,12 +53,15 @@ class STROP_API Histogram {
 
 // Every metric of the process by name and labels. Names follow Prometheus: strop_<room>_<what>_<unit>[_total].
 // The references live as long as the registry; asking twice gives the same object. Throws kInvalidArgument when a
-// name is not [a-z_][a-z0-9_]* or was registered as another kind.
+// name is not [a-z_][a-z0-9_]*, a label's name is not [a-zA-Z_][a-zA-Z0-9_]*, or the name
+// was registered as another kind or with other bounds.
 class STROP_API Metrics {
  public:
   static Metrics& Global();
 
   Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
   ~Metrics();
   Counter& GetCounter(std::string_view name, std::string_view help, const Labels& labels = {});
   Gauge& GetGauge(std::string_view name, std::string_view help, const Labels& labels = {});

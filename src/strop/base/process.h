@@ -18,6 +18,7 @@ struct STROP_API ProcessOptions {
   std::map<std::string, std::string> env;  // added to this process's own
   std::filesystem::path directory;         // working folder; empty: this process's
   std::filesystem::path output;            // stdout and stderr are appended here; empty: inherited
+  std::filesystem::path stdout_file;       // stdout goes here instead, from its start; `output` then takes only stderr
   bool capture_output = false;             // stdout into a pipe that Output() reads; `output` then takes only stderr
 };
 
