@@ -16,6 +16,7 @@ struct STROP_API SessionOptions {
   std::vector<std::string> taps;    // intermediate values to answer besides the outputs
   std::filesystem::path plan;       // a saved plan; empty: beside the model, if there is one
   std::string prefer;               // force one candidate for every region ("openvino", "strop", "reference"); empty: the plan's
+  bool profile_layers = false;      // profile() looks inside OpenVINO's regions; costs some speed
   void Validate() const;
 };
 
