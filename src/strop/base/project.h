@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "strop/base/api.h"
 
 namespace strop {
@@ -16,7 +18,8 @@ namespace strop {
 // The contents of strop.toml. Every key has the default below; Load refuses unknown sections and keys, wrong types,
 // wrong units and values out of range with kInvalidArgument and one line:
 //   strop.toml:12: [tune] trials = "many": expected a whole number from 1 to 1000000
-// Durations are strings with a unit: "250ms", "30s", "10m", "2h". Relative paths are relative to the file's folder.
+// Durations are strings with a unit: "250ms", "30s", "10m", "2h". Relative paths are relative to the file's folder, and
+// absolute once loaded. The keys, their ranges and their documentation stand in one table, project_keys.cc.
 
 // Where rows lie and what their columns mean.
 struct DataSection {
@@ -112,6 +115,19 @@ struct STROP_API Project {
   // The same for text, as if it stood in `file`.
   static Project Parse(const std::string& text, const std::filesystem::path& file);
 };
+
+// One key of strop.toml, for documents.
+struct STROP_API ProjectKey {
+  std::string section;        // "tune"
+  std::string name;           // "trials"
+  std::string accepted;       // "a whole number from 1 to 1000000"
+  std::string default_value;  // as TOML
+  std::string doc;
+};
+STROP_API std::vector<ProjectKey> ProjectKeys();
+
+// Every key with its value, by section; [tune.space] as {NAME: {type, …}}.
+STROP_API nlohmann::json ProjectJson(const Project& project);
 
 // "250ms", "30s", "10m", "2h"; throws kInvalidArgument that lists the units.
 STROP_API std::chrono::milliseconds ParseDuration(const std::string& text);
