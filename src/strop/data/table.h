@@ -24,7 +24,7 @@ struct STROP_API Column {
   std::string name;
   Role role = Role::kNone;
   DType dtype = DType::kF32;
-  Shape shape;  // of one row; empty for a scalar
+  Shape shape = {};  // of one row; empty for a scalar
   size_t row_bytes() const { return static_cast<size_t>(ElementCount(shape)) * SizeOf(dtype); }
 };
 
