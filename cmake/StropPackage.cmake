@@ -9,8 +9,3 @@ file(GLOB strop_bundled
   "${STROP_OPENVINO_DIR}/libs/libopenvino_onnx_frontend.so.*"
   "${STROP_OPENVINO_DIR}/libs/libtbb.so.*")
 install(FILES ${strop_bundled} DESTINATION strop/lib)
-
-# The dispatcher goes where pip puts commands; it finds strop/bin from there.
-if(DEFINED SKBUILD_SCRIPTS_DIR)
-  install(TARGETS strop-dispatcher RUNTIME DESTINATION "${SKBUILD_SCRIPTS_DIR}")
-endif()

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
-#include <memory>
+#include <functional>
 #include <optional>
 #include <string>
 
