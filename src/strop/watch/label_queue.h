@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -59,7 +60,7 @@ struct STROP_API ExportOptions {
 class STROP_API LabelQueue {
  public:
   // Makes the tables. The database outlives the queue.
-  explicit LabelQueue(store::Database& database);
+  explicit LabelQueue(store::Database* database);
 
   // Keeps the rows; a request id that is kept already stays as it was. Beyond `capture_rows` the oldest rows without
   // a label go first, with their wishes, then the oldest with one.
@@ -81,7 +82,7 @@ class STROP_API LabelQueue {
   int64_t Export(const std::filesystem::path& path, const ExportOptions& options) const;
 
  private:
-  store::Database& database_;
+  store::Database* database_;
 };
 
 }  // namespace strop::watch
