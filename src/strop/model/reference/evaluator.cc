@@ -1,0 +1,153 @@
+#include "strop/model/reference/evaluator.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "strop/base/error.h"
+#include "strop/model/dims.h"
+#include "strop/model/reference/operator.h"
+#include "strop/model/subgraph.h"
+
+namespace strop::model::reference {
+namespace {
+
+const Operator* Find(const std::string& op) {
+  static const std::map<std::string_view, Operator> kRegistry = [] {
+    std::map<std::string_view, Operator> registry;
+    for (const auto& family : {UnaryOperators(), BinaryOperators(), ShapeOperators(), MoveOperators(), ConvOperators(),
+                               PoolOperators(), MatMulOperators(), NormalizeOperators(), ReduceOperators(),
+                               QuantizeOperators()}) {
+      for (const Operator& row : family) registry.emplace(row.op, row);
+    }
+    return registry;
+  }();
+  const auto found = kRegistry.find(op);
+  return found == kRegistry.end() ? nullptr : &found->second;
+}
+
+void CheckInput(const ValueInfo& declared, const TensorMap& inputs) {
+  const auto found = inputs.find(declared.name);
+  if (found == inputs.end() || !found->second) {
+    throw Error(Code::kInvalidArgument, fmt::format("the input {} is missing", declared.name));
+  }
+  const Tensor& tensor = found->second;
+  bool fits = tensor.dtype() == declared.dtype;
+  if (declared.has_shape) {
+    fits = fits && tensor.shape().size() == declared.shape.size();
+    for (size_t i = 0; fits && i < declared.shape.size(); ++i) {
+      fits = declared.shape[i] < 0 || declared.shape[i] == tensor.shape()[i];
+    }
+  }
+  if (!fits) {
+    throw Error(Code::kInvalidArgument,
+                fmt::format("the input {} is {}{}, expected {}{}", declared.name, DTypeName(tensor.dtype()),
+                            ShapeText(tensor.shape()), DTypeName(declared.dtype),
+                            declared.has_shape ? ShapeText(declared.shape) : " of any shape"));
+  }
+}
+
+const Tensor& Value(const TensorMap& values, const std::string& name) {
+  const auto found = values.find(name);
+  if (found == values.end()) {
+    throw Error(Code::kInvalidArgument, fmt::format("the graph has no value {}", name));
+  }
+  return found->second;
+}
+
+// Which nodes the wanted values need.
+std::vector<bool> Needed(const Graph& graph, const std::vector<std::string>& wanted) {
+  std::set<std::string> values(wanted.begin(), wanted.end());
+  std::vector<bool> needed(graph.nodes.size(), false);
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    needed[i] = std::any_of(node.outputs.begin(), node.outputs.end(), [&](const auto& v) { return values.contains(v); });
+    if (!needed[i]) continue;
+    for (std::string& value : UsedValues(node)) values.insert(std::move(value));
+  }
+  return needed;
+}
+
+}  // namespace
+
+const Tensor& Call::In(size_t input) const {
+  if (!Has(input)) Fail(fmt::format("the input at position {} is missing", input));
+  return inputs[input];
+}
+
+std::vector<int64_t> Call::Ints(size_t input) const {
+  const Tensor& tensor = In(input);
+  if (tensor.dtype() != DType::kI64 && tensor.dtype() != DType::kI32) {
+    Fail(fmt::format("the input at position {} is {}, expected int64", input, DTypeName(tensor.dtype())));
+  }
+  const Tensor wide = tensor.Cast(DType::kI64);
+  const auto values = wide.As<int64_t>();
+  return {values.begin(), values.end()};
+}
+
+std::vector<int64_t> Call::IntsSince(int64_t since, const char* attribute, size_t input,
+                                     std::vector<int64_t> fallback) const {
+  if (opset < since) return node.Ints(attribute, std::move(fallback));
+  return Has(input) ? Ints(input) : fallback;
+}
+
+void Call::Fail(const std::string& message) const { ThrowNode(node, message); }
+
+void Call::Refuse(const std::string& message) const {
+  throw Error(Code::kUnsupported, fmt::format("node {} ({}): {}", node.name, node.op, message));
+}
+
+bool Supports(const Node& node, int64_t opset) {
+  if (!node.domain.empty()) return false;
+  const Operator* row = Find(node.op);
+  return row != nullptr && opset >= row->min_opset;
+}
+
+std::vector<Tensor> EvaluateNode(const Node& node, int64_t opset, const std::vector<Tensor>& inputs) {
+  if (!Supports(node, opset)) {
+    throw Error(Code::kUnsupported,
+                fmt::format("node {}: the reference evaluator does not know {}{}{} of opset {}", node.name, node.domain,
+                            node.domain.empty() ? "" : ".", node.op, opset));
+  }
+  Results results = Find(node.op)->evaluate({node, opset, inputs});
+  if (results.size() < node.outputs.size()) {
+    throw Error(Code::kUnsupported, fmt::format("node {} ({}): the reference evaluator makes {} of its {} outputs",
+                                                node.name, node.op, results.size(), node.outputs.size()));
+  }
+  results.resize(node.outputs.size());
+  return results;
+}
+
+TensorMap Evaluate(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& wanted) {
+  std::vector<std::string> asked = wanted;
+  if (asked.empty()) {
+    for (const ValueInfo& output : graph.outputs) asked.push_back(output.name);
+  }
+  TensorMap values = graph.initializers;
+  for (const ValueInfo& input : graph.inputs) {
+    CheckInput(input, inputs);
+    values[input.name] = inputs.at(input.name);
+  }
+  const std::vector<bool> needed = Needed(graph, asked);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!needed[i]) continue;
+    const Node& node = graph.nodes[i];
+    if (node.op == "QuantizeLinear" && node.inputs.size() > 2 && graph.packed4.contains(node.inputs[2])) {
+      throw Error(Code::kUnsupported, fmt::format("node {} (QuantizeLinear): quantizing to 4 bits at run time",
+                                                  node.name));
+    }
+    std::vector<Tensor> arguments;
+    for (const std::string& input : node.inputs) arguments.push_back(input.empty() ? Tensor() : Value(values, input));
+    const std::vector<Tensor> results = EvaluateNode(node, node.domain.empty() ? graph.opset() : 0, arguments);
+    for (size_t k = 0; k < results.size(); ++k) {
+      if (!node.outputs[k].empty()) values[node.outputs[k]] = results[k];
+    }
+  }
+  TensorMap answer;
+  for (const std::string& name : asked) answer[name] = Value(values, name);
+  return answer;
+}
+
+}  // namespace strop::model::reference

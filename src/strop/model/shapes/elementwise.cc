@@ -1,0 +1,64 @@
+#include "strop/model/shapes/rule.h"
+
+namespace strop::model::shapes {
+namespace {
+
+void Same(Call& call) {
+  if (const Type* x = call.In(0)) call.Out(0, x->dtype, x->dims);
+}
+
+void SameAsBool(Call& call) {
+  if (const Type* x = call.In(0)) call.Out(0, DType::kBool, x->dims);
+}
+
+std::optional<Dims> BroadcastAll(const Call& call, size_t first) {
+  std::optional<Dims> dims;
+  for (size_t i = first; i < call.inputs.size(); ++i) {
+    const Dims* given = call.DimsOf(i);
+    if (!given) return std::nullopt;
+    dims = dims ? BroadcastDims(call.node, *dims, *given) : *given;
+  }
+  return dims;
+}
+
+void Broadcast(Call& call) {
+  if (const Type* x = call.In(0)) call.Out(0, x->dtype, BroadcastAll(call, 0));
+}
+
+void Compare(Call& call) { call.Out(0, DType::kBool, BroadcastAll(call, 0)); }
+
+void Where(Call& call) {
+  if (const Type* x = call.In(1)) call.Out(0, x->dtype, BroadcastAll(call, 0));
+}
+
+void Dropout(Call& call) {
+  const Type* x = call.In(0);
+  if (!x) return;
+  call.Out(0, x->dtype, x->dims);
+  call.Out(1, call.opset < 10 ? x->dtype : DType::kBool, x->dims);
+}
+
+constexpr Rule kRules[] = {
+    {"Abs", Same},       {"Acos", Same},        {"Add", Broadcast},  {"And", Compare},
+    {"Asin", Same},      {"Atan", Same},        {"Ceil", Same},      {"Celu", Same},
+    {"Clip", Same},      {"Cos", Same},         {"Cosh", Same},      {"Div", Broadcast},
+    {"Dropout", Dropout}, {"Elu", Same},        {"Equal", Compare},  {"Erf", Same},
+    {"Exp", Same},       {"Floor", Same},       {"Gelu", Same},      {"Greater", Compare},
+    {"GreaterOrEqual", Compare}, {"HardSigmoid", Same}, {"HardSwish", Same}, {"Hardmax", Same},
+    {"Identity", Same},  {"IsInf", SameAsBool}, {"IsNaN", SameAsBool}, {"LeakyRelu", Same},
+    {"Less", Compare},   {"LessOrEqual", Compare}, {"Log", Same},    {"LogSoftmax", Same},
+    {"Max", Broadcast},  {"Mean", Broadcast},   {"Min", Broadcast},  {"Mish", Same},
+    {"Mod", Broadcast},  {"Mul", Broadcast},    {"Neg", Same},       {"Not", Same},
+    {"Or", Compare},     {"PRelu", Broadcast},  {"Pow", Broadcast},  {"Reciprocal", Same},
+    {"Relu", Same},      {"Round", Same},       {"Selu", Same},      {"Sigmoid", Same},
+    {"Sign", Same},      {"Sin", Same},         {"Sinh", Same},      {"Softmax", Same},
+    {"Softplus", Same},  {"Softsign", Same},    {"Sqrt", Same},      {"Sub", Broadcast},
+    {"Sum", Broadcast},  {"Tan", Same},         {"Tanh", Same},      {"ThresholdedRelu", Same},
+    {"Where", Where},    {"Xor", Compare},
+};
+
+}  // namespace
+
+std::span<const Rule> ElementwiseRules() { return kRules; }
+
+}  // namespace strop::model::shapes

@@ -1,0 +1,228 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "strop/base/error.h"
+#include "strop/model/dims.h"
+#include "strop/model/graph.h"
+#include "strop/model/reference/evaluator.h"
+#include "strop/model/shapes/rule.h"
+
+namespace strop::model {
+namespace shapes {
+namespace {
+
+constexpr int64_t kMostContents = 64;  // larger integer tensors are weights or indices, not shapes
+
+bool IsInteger(DType dtype) { return dtype == DType::kI64 || dtype == DType::kI32; }
+
+const Rule* FindRule(const Node& node) {
+  static const std::map<std::string_view, Rule> kRules = [] {
+    std::map<std::string_view, Rule> rules;
+    for (const auto& family : {ElementwiseRules(), LayerRules(), ShapeRules(), MoveRules()}) {
+      for (const Rule& rule : family) rules.emplace(rule.op, rule);
+    }
+    return rules;
+  }();
+  if (!node.domain.empty()) return nullptr;
+  const auto found = kRules.find(node.op);
+  return found == kRules.end() ? nullptr : &found->second;
+}
+
+std::optional<Contents> ContentsOf(const Tensor& tensor) {
+  if (!IsInteger(tensor.dtype()) || tensor.size() > kMostContents) return std::nullopt;
+  const Tensor wide = tensor.Cast(DType::kI64);
+  Contents contents;
+  for (const int64_t value : wide.As<int64_t>()) contents.push_back({value, {}});
+  return contents;
+}
+
+// Operators that only move elements of their first input (Concat: of all), so that unknown ones can be followed.
+bool MovesElements(const Node& node, size_t input) {
+  static const std::set<std::string> kMoves = {"Expand",  "Flatten", "Gather",  "Identity", "Reshape",
+                                               "Slice",   "Split",   "Squeeze", "Unsqueeze"};
+  return node.op == "Concat" || (input == 0 && kMoves.contains(node.op));
+}
+
+// Computes the integers that leave the node. Elements that are moved travel as their number in `moved`, so those with
+// no known value come through too.
+std::optional<Contents> Follow(const Call& call) {
+  const std::optional<Type>& out = call.outputs.empty() ? std::nullopt : call.outputs[0];
+  if (!out || !IsInteger(out->dtype) || !out->dims || !reference::Supports(call.node, call.opset)) return std::nullopt;
+  const Dim count = ProductOf(*out->dims, 0, out->dims->size());
+  if (!count.known() || count.size > kMostContents) return std::nullopt;
+  Contents moved;
+  std::vector<Tensor> arguments;
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    if (!call.Given(i)) {
+      arguments.emplace_back();
+      continue;
+    }
+    const Contents* contents = call.input_contents[i];
+    const Dims* dims = call.DimsOf(i);
+    if (!contents || !dims) return std::nullopt;
+    std::vector<int64_t> values;
+    for (const Element& element : *contents) {
+      if (MovesElements(call.node, i)) {
+        values.push_back(static_cast<int64_t>(moved.size()));
+        moved.push_back(element);
+      } else if (element.value) {
+        values.push_back(*element.value);
+      } else {
+        return std::nullopt;
+      }
+    }
+    arguments.push_back(Tensor::From<int64_t>(SizesOf(*dims), values).Cast(call.In(i)->dtype));
+  }
+  if (arguments.empty() && call.node.op != "Constant") return std::nullopt;
+  std::optional<Contents> contents = ContentsOf(reference::EvaluateNode(call.node, call.opset, arguments)[0]);
+  if (!contents || moved.empty()) return contents;
+  for (Element& element : *contents) element = moved[static_cast<size_t>(*element.value)];
+  return contents;
+}
+
+ValueInfo Info(const std::string& name, const Type& type) {
+  ValueInfo info{name, type.dtype, {}, {}, type.dims.has_value()};
+  if (!type.dims) return info;
+  for (const Dim& dim : *type.dims) {
+    info.shape.push_back(dim.size);
+    info.dim_names.push_back(dim.known() ? "" : dim.name);
+  }
+  return info;
+}
+
+Type TypeOf(const ValueInfo& info) {
+  if (!info.has_shape) return {info.dtype, std::nullopt};
+  Dims dims;
+  for (size_t i = 0; i < info.shape.size(); ++i) {
+    const bool named = info.shape[i] < 0 && i < info.dim_names.size();
+    dims.push_back({info.shape[i], named ? info.dim_names[i] : ""});
+  }
+  return {info.dtype, dims};
+}
+
+Type InputType(const ValueInfo& declared, const std::map<std::string, Shape>& given) {
+  Type type = TypeOf(declared);
+  const auto found = given.find(declared.name);
+  if (found == given.end()) return type;
+  const Shape& shape = found->second;
+  bool fits = !type.dims || type.dims->size() == shape.size();
+  for (size_t i = 0; fits && type.dims && i < shape.size(); ++i) {
+    fits = shape[i] < 0 || !(*type.dims)[i].known() || (*type.dims)[i].size == shape[i];
+  }
+  if (!fits) {
+    throw Error(Code::kInvalidArgument, fmt::format("the input {} is {}, expected {}", declared.name, ShapeText(shape),
+                                                    ShapeText(declared.shape)));
+  }
+  if (!type.dims) {
+    type.dims = FromSizes(shape);
+    return type;
+  }
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] >= 0) (*type.dims)[i] = {shape[i], {}};
+  }
+  return type;
+}
+
+}  // namespace
+
+std::optional<std::vector<int64_t>> Call::Ints(size_t i) const {
+  if (i >= input_contents.size() || !input_contents[i]) return std::nullopt;
+  std::vector<int64_t> values;
+  for (const Element& element : *input_contents[i]) {
+    if (!element.value) return std::nullopt;
+    values.push_back(*element.value);
+  }
+  return values;
+}
+
+std::optional<std::vector<int64_t>> Call::IntsSince(int64_t since, const char* attribute, size_t i) const {
+  if (opset < since) return node.Ints(attribute);
+  if (!Given(i)) return std::vector<int64_t>();
+  return Ints(i);
+}
+
+Shape SizesOf(const Dims& dims) {
+  Shape sizes;
+  for (const Dim& dim : dims) sizes.push_back(dim.size);
+  return sizes;
+}
+
+Dims FromSizes(const Shape& sizes) {
+  Dims dims;
+  for (const int64_t size : sizes) dims.push_back({size, {}});
+  return dims;
+}
+
+Dims BroadcastDims(const Node& node, const Dims& a, const Dims& b) {
+  const Dims& longer = a.size() >= b.size() ? a : b;
+  const Dims& shorter = a.size() >= b.size() ? b : a;
+  Dims result = FromSizes(BroadcastShapes(node, SizesOf(a), SizesOf(b)));
+  const size_t lead = longer.size() - shorter.size();
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (result[i].known()) continue;
+    const Dim other = i < lead ? Dim{1, {}} : shorter[i - lead];
+    if (other.size == 1 || other == longer[i]) {
+      result[i] = longer[i];
+    } else if (longer[i].size == 1) {
+      result[i] = other;
+    }
+  }
+  return result;
+}
+
+Dim ProductOf(const Dims& dims, size_t begin, size_t end) {
+  int64_t known = 1;
+  const Dim* unknown = nullptr;
+  for (size_t i = begin; i < end; ++i) {
+    if (dims[i].known()) {
+      if (dims[i].size != 0 && known > INT64_MAX / dims[i].size) return {};
+      known *= dims[i].size;
+    } else if (unknown) {
+      return {};
+    } else {
+      unknown = &dims[i];
+    }
+  }
+  if (!unknown) return {known, {}};
+  return known == 1 ? *unknown : Dim{};
+}
+
+}  // namespace shapes
+
+std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<std::string, Shape>& inputs) {
+  using shapes::Type;
+  std::map<std::string, Type> types;
+  std::map<std::string, shapes::Contents> contents;
+  for (const auto& [name, tensor] : graph.initializers) {
+    types[name] = {tensor.dtype(), shapes::FromSizes(tensor.shape())};
+    if (auto known = shapes::ContentsOf(tensor)) contents[name] = std::move(*known);
+  }
+  for (const ValueInfo& input : graph.inputs) types[input.name] = shapes::InputType(input, inputs);
+  for (const Node& node : graph.nodes) {
+    const shapes::Rule* rule = shapes::FindRule(node);
+    if (!rule) continue;
+    shapes::Call call{node, graph.opset(), {}, {}, {}, {}};
+    for (const std::string& input : node.inputs) {
+      const auto type = types.find(input);
+      const auto known = contents.find(input);
+      call.inputs.push_back(type == types.end() ? nullptr : &type->second);
+      call.input_contents.push_back(known == contents.end() ? nullptr : &known->second);
+    }
+    call.outputs.resize(node.outputs.size());
+    rule->infer(call);
+    std::optional<shapes::Contents> known = call.contents ? call.contents : shapes::Follow(call);
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (!node.outputs[i].empty() && call.outputs[i]) types[node.outputs[i]] = std::move(*call.outputs[i]);
+    }
+    if (known && !node.outputs.empty()) contents[node.outputs[0]] = std::move(*known);
+  }
+  for (const ValueInfo& output : graph.outputs) types.emplace(output.name, shapes::TypeOf(output));
+  std::map<std::string, ValueInfo> values;
+  for (const auto& [name, type] : types) values.emplace(name, shapes::Info(name, type));
+  return values;
+}
+
+}  // namespace strop::model
