@@ -98,21 +98,22 @@ void VisitDType(DType dtype, Visit visit) {
 // Bytes of a dense tensor; throws for what no memory can hold.
 size_t CheckedBytes(DType dtype, const Shape& shape) {
   size_t bytes = SizeOf(dtype);
-  bool empty = false;
+  bool empty = false, fits = true;
   for (const int64_t size : shape) {
     if (size < 0) {
       throw Error(Code::kInvalidArgument,
                   fmt::format("a tensor of shape {} has a dynamic size: give every size", ShapeText(shape)));
     }
-    if (size == 0) empty = true;
-    if (size > 0 && __builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes)) bytes = SIZE_MAX;
-    if (bytes > static_cast<size_t>(PTRDIFF_MAX) - kTensorAlignment) {
-      if (empty) continue;
-      throw Error(Code::kInvalidArgument, fmt::format("a {} tensor of shape {} does not fit in the address space",
-                                                      DTypeName(dtype), ShapeText(shape)));
-    }
+    empty = empty || size == 0;
+    fits = fits && !__builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes) &&
+           bytes <= static_cast<size_t>(PTRDIFF_MAX) - kTensorAlignment;
   }
-  return empty ? 0 : bytes;
+  if (empty) return 0;
+  if (!fits) {
+    throw Error(Code::kInvalidArgument, fmt::format("a {} tensor of shape {} does not fit in the address space",
+                                                    DTypeName(dtype), ShapeText(shape)));
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -132,11 +133,13 @@ DType ParseDType(std::string_view name) {
 
 int64_t ElementCount(const Shape& shape) noexcept {
   int64_t count = 1;
+  bool empty = false, fits = true;
   for (const int64_t size : shape) {
     if (size < 0) return -1;
-    if (__builtin_mul_overflow(count, size, &count)) return -1;
+    empty = empty || size == 0;
+    fits = fits && !__builtin_mul_overflow(count, size, &count);
   }
-  return count;
+  return empty ? 0 : fits ? count : -1;
 }
 
 std::string ShapeText(const Shape& shape) {
