@@ -1,5 +1,6 @@
 // For tests/test_model.py: one command a line on stdin, one answer a line on stdout ("ok …" or "<code>: message").
 // Tensors travel as the initializers of an ONNX file.
+//   supports OP OPSET            ok or no
 //   copy MODEL OUT               load, save
 //   simplify MODEL OUT           load, simplify, save
 //   evaluate MODEL INPUTS OUT    the reference evaluator
@@ -48,6 +49,11 @@ std::string Answer(const std::string& line) {
   std::istringstream words(line);
   std::string command, model, first, second;
   words >> command >> model >> first >> second;
+  if (command == "supports") {
+    strop::model::Node node;
+    node.op = model;
+    return strop::model::reference::Supports(node, std::stoll(first)) ? "ok" : "no";
+  }
   Graph graph = Graph::Load(model);
   if (command == "evaluate") return Evaluate(graph, first, second);
   if (command == "shapes") return Shapes(graph);

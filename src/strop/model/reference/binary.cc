@@ -87,7 +87,10 @@ struct Remainder {
   template <class T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      return c_sign ? std::fmod(a, b) : a - b * std::floor(a / b);
+      const T rest = std::fmod(a, b);
+      if (c_sign || std::isnan(rest)) return rest;
+      if (rest == 0) return std::copysign(rest, b);
+      return (rest < 0) != (b < 0) ? rest + b : rest;
     } else {
       if (b == 0) call.Fail("remainder of a division by zero");
       if constexpr (std::is_signed_v<T>) {
@@ -129,7 +132,6 @@ Results Div(const Call& call) { return {Arithmetic(call, call.In(0), call.In(1),
 
 Results Mod(const Call& call) {
   const bool c_sign = call.node.Int("fmod", 0) != 0;
-  if (!c_sign && IsFloat(call.In(0).dtype())) call.Fail("fmod must be 1 for floats");
   return {Arithmetic(call, call.In(0), call.In(1), Remainder{call, c_sign})};
 }
 

@@ -35,6 +35,12 @@ Axes AxesOf(const Call& call, const Shape& in, std::vector<int64_t> axes, bool a
   return result;
 }
 
+struct Same {
+  template <class A>
+  static A End(A sum, int64_t) { return sum; }
+};
+struct Extreme : Same {};
+
 // Accumulates in Acc: double for floats, int64 for integers.
 template <class F, class Acc, class T>
 Tensor Fold(const Tensor& x, const Axes& axes, DType out) {
@@ -49,14 +55,17 @@ Tensor Fold(const Tensor& x, const Axes& axes, DType out) {
   }
   Tensor y = Tensor::New(out, axes.shape);
   const auto result = y.As<T>();
-  for (size_t i = 0; i < sums.size(); ++i) result[i] = static_cast<T>(F::End(sums[i], axes.count));
+  for (size_t i = 0; i < sums.size(); ++i) {
+    Acc value = F::End(sums[i], axes.count);
+    // The extreme of nothing is the extreme of the type.
+    if constexpr (std::is_base_of_v<Extreme, F> && sizeof(T) < sizeof(Acc)) {
+      value = std::clamp<Acc>(value, std::numeric_limits<T>::lowest(), std::numeric_limits<T>::max());
+    }
+    result[i] = static_cast<T>(value);
+  }
   return y;
 }
 
-struct Same {
-  template <class A>
-  static A End(A sum, int64_t) { return sum; }
-};
 struct SumFold : Same {
   template <class A> static constexpr A kStart = 0;
   template <class A>
@@ -71,14 +80,14 @@ struct ProdFold : Same {
   template <class A>
   static A Step(A sum, A x) { return sum * x; }
 };
-struct MaxFold : Same {
+struct MaxFold : Extreme {
   template <class A>
   static constexpr A kStart =
       std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::min();
   template <class A>
   static A Step(A sum, A x) { return x > sum || x != x ? x : sum; }
 };
-struct MinFold : Same {
+struct MinFold : Extreme {
   template <class A>
   static constexpr A kStart =
       std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
@@ -110,7 +119,9 @@ struct LogSumExpFold : SumFold {
 
 template <class F, int64_t axes_since = 18>
 Results Reduce(const Call& call) {
-  const Tensor& x = call.In(0);
+  // Booleans have a largest and a smallest, which are those of 0 and 1.
+  const bool boolean = call.In(0).dtype() == DType::kBool && std::is_base_of_v<Extreme, F>;
+  const Tensor x = boolean ? call.In(0).Cast(DType::kU8) : call.In(0);
   const bool noop = call.node.Int("noop_with_empty_axes", 0) != 0;
   const Axes axes = AxesOf(call, x.shape(), call.IntsSince(axes_since, "axes", 1), !noop);
   if (IsFloat(x.dtype())) return {Fold<F, double, double>(Doubles(x), axes, DType::kF64).Cast(x.dtype())};
@@ -118,7 +129,7 @@ Results Reduce(const Call& call) {
   if (!VisitInteger(x.dtype(), [&]<class T>(T) { y = Fold<F, int64_t, T>(x, axes, x.dtype()); })) {
     call.Refuse(fmt::format("the type {}", DTypeName(x.dtype())));
   }
-  return {y};
+  return {boolean ? y.Cast(DType::kBool) : y};
 }
 
 template <class T, class Better>

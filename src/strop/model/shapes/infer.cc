@@ -213,7 +213,14 @@ std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<
     }
     call.outputs.resize(node.outputs.size());
     rule->infer(call);
-    std::optional<shapes::Contents> known = call.contents ? call.contents : shapes::Follow(call);
+    std::optional<shapes::Contents> known = call.contents;
+    if (!known) {
+      try {
+        known = shapes::Follow(call);
+      } catch (const Error& error) {
+        if (error.code() != Code::kUnsupported) throw;
+      }
+    }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       if (!node.outputs[i].empty() && call.outputs[i]) types[node.outputs[i]] = std::move(*call.outputs[i]);
     }
