@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
 
 #include "strop/base/error.h"
 #include "strop/base/tensor.h"

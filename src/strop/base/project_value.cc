@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "strop/base/edit_distance.h"
 #include "strop/base/error.h"
 
 namespace strop::project {
@@ -15,21 +16,6 @@ constexpr size_t kShownValue = 60;  // characters of a value that a message quot
 
 std::string Quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-size_t Distance(std::string_view a, std::string_view b) {  // Levenshtein's
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
 }
 
 std::string Joined(const std::vector<std::string>& words, std::string_view last = " or ") {
@@ -138,9 +124,9 @@ std::string TomlText(const nlohmann::json& value) {
 
 std::string Suggest(std::string_view name, const std::vector<std::string>& known) {
   const auto nearest = std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
-    return Distance(name, a) < Distance(name, b);
+    return EditDistance(name, a) < EditDistance(name, b);
   });
-  if (nearest != known.end() && Distance(name, *nearest) <= std::max<size_t>(2, name.size() / 3)) {
+  if (nearest != known.end() && EditDistance(name, *nearest) <= std::max<size_t>(2, name.size() / 3)) {
     return fmt::format(", did you mean {}?", *nearest);
   }
   return fmt::format(", expected {}", Joined(known));

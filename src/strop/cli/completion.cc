@@ -12,7 +12,7 @@ _strop() {
     COMPREPLY=($(compgen -W "bash zsh fish" -- "$word"))
   elif [[ "$word" == -* ]]; then
     local options
-    options="$(strop "${COMP_WORDS[1]}" --help 2>/dev/null </dev/null | grep -oE -- '--[a-z][a-z-]*')"
+    options="$(strop "${COMP_WORDS[1]}" --help 2>/dev/null </dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)"
     COMPREPLY=($(compgen -W "$options" -- "$word"))
   else
     COMPREPLY=($(compgen -f -- "$word"))
@@ -31,7 +31,7 @@ _strop() {
   elif [[ $words[2] == completion ]]; then
     compadd bash zsh fish
   elif [[ $words[CURRENT] == -* ]]; then
-    words_found=(${(f)"$(strop $words[2] --help 2>/dev/null </dev/null | grep -oE -- '--[a-z][a-z-]*')"})
+    words_found=(${(f)"$(strop $words[2] --help 2>/dev/null </dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)"})
     compadd -a words_found
   else
     _files

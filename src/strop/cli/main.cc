@@ -14,6 +14,7 @@
 
 #include <unistd.h>
 
+#include "strop/base/edit_distance.h"
 #include "strop/cli/completion.h"
 
 namespace {
@@ -115,22 +116,6 @@ void PrintHelp(std::FILE* out) {
   std::fputs("\nExample:\n  strop check strop.toml\n", out);
 }
 
-// Levenshtein's distance.
-size_t Distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
-}
-
 int UnknownVerb(const std::string& verb) {
   for (const KnownVerb& known : kVerbs) {
     if (known.name != verb) continue;
@@ -142,7 +127,7 @@ int UnknownVerb(const std::string& verb) {
   size_t best = 1 + verb.size() / 2;  // farther than half of its letters is no misspelling
   const auto consider = [&](const std::string& name) {
     // A beginning of a name is near it too.
-    const size_t distance = name.rfind(verb, 0) == 0 ? 1 : Distance(verb, name);
+    const size_t distance = name.rfind(verb, 0) == 0 ? 1 : strop::EditDistance(verb, name);
     if (distance < best) {
       best = distance;
       nearest = name;

@@ -174,7 +174,8 @@ int RunVerb(int argc, char** argv, const VerbInfo& info, const std::function<voi
   } catch (const CLI::ParseError& error) {
     return Fail(console, info, fmt::format("{} (see strop {} --help)", OneLine(error.what()), info.name), 2);
   } catch (const Error& error) {
-    return Fail(console, info, error.what(), error.code() == Code::kCancelled ? 130 : 1);
+    // After Ctrl-C an error is most likely its consequence (a call that was interrupted).
+    return Fail(console, info, error.what(), error.code() == Code::kCancelled || Interrupted() ? 130 : 1);
   } catch (const std::bad_alloc&) {
     return Fail(console, info, "out of memory", 1);
   } catch (const std::exception& error) {

@@ -53,8 +53,8 @@ bool Interrupted() noexcept;
 void ThrowIfInterrupted();
 
 // The body of a verb's main(): parses, runs, maps errors. `setup` adds options to the app and binds them to variables
-// that `run` reads. A strop::Error becomes "strop tune: MESSAGE" on stderr and exit 1, or 130 when it is kCancelled;
-// a CLI::ParseError, thrown by parsing or by `run`, exits 2.
+// that `run` reads. A strop::Error becomes "strop tune: MESSAGE" on stderr and exit 1, or 130 when it is kCancelled or
+// came after Ctrl-C; a CLI::ParseError, thrown by parsing or by `run`, exits 2.
 int RunVerb(int argc, char** argv, const VerbInfo& info, const std::function<void(CLI::App&)>& setup,
             const std::function<int(Console&)>& run);
 

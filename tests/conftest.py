@@ -1,0 +1,42 @@
+"""What every test finds: the build under test, its verbs, and Fashion-MNIST."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = (ROOT / os.environ.get("STROP_BUILD", "build/dev")).resolve()
+
+# The package of the build tree, here and in every process that a test starts.
+sys.path.insert(0, str(BUILD))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(BUILD), os.environ.get("PYTHONPATH")]))
+
+
+@pytest.fixture(scope="session")
+def strop_bin() -> Path:
+    folder = BUILD / "strop" / "bin"
+    assert folder.is_dir(), f"{folder} is missing: build first, or name the build folder in STROP_BUILD"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def strop(strop_bin):
+    """Runs `strop ARGUMENTS…` and answers subprocess's result, with stdout and stderr as text."""
+
+    def run(*arguments, timeout=120, **options):
+        command = [strop_bin / "strop", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def fashion() -> dict[str, Path]:
+    folder = ROOT / "build" / "data" / "fashion"
+    files = {name: folder / f"{name}.parquet" for name in ("train", "test")}
+    for file in files.values():
+        assert file.is_file(), f"{file} is missing: 'make data' makes it"
+    return files
