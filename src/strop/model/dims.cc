@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "strop/base/error.h"
+#include "strop/model/text.h"
 
 namespace strop::model {
 namespace {
@@ -59,7 +60,8 @@ Window ReadWindow(const Node& node, const Shape& spatial, std::vector<int64_t> k
 std::string AutoPad(const Node& node) {
   const std::string auto_pad = node.Text("auto_pad", "NOTSET");
   if (auto_pad != "SAME_UPPER" && auto_pad != "SAME_LOWER" && auto_pad != "NOTSET" && auto_pad != "VALID") {
-    ThrowNode(node, fmt::format("auto_pad is \"{}\", expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", auto_pad));
+    ThrowNode(node, fmt::format("auto_pad is \"{}\", expected NOTSET, SAME_UPPER, SAME_LOWER or VALID",
+                                Printable(auto_pad)));
   }
   return auto_pad;
 }

@@ -10,6 +10,7 @@
 #include "strop/model/onnx_types.h"
 #include "strop/model/subgraph.h"
 #include "strop/model/tensor_proto.h"
+#include "strop/model/text.h"
 
 namespace strop::model {
 namespace {
@@ -138,6 +139,30 @@ void SortNodes(Graph& graph) {
   graph.nodes = std::move(sorted);
 }
 
+// Names end up in messages and in other languages' strings.
+void CheckNames(const Graph& graph, const Source& source) {
+  const auto check = [&](const std::string& name) {
+    if (!IsText(name)) Corrupt(source, fmt::format("the name \"{}\" is not UTF-8 text of one line", name));
+  };
+  check(graph.name);
+  for (const auto& [name, tensor] : graph.initializers) check(name);
+  for (const auto* values : {&graph.inputs, &graph.outputs}) {
+    for (const ValueInfo& value : *values) {
+      check(value.name);
+      for (const std::string& dim : value.dim_names) check(dim);
+    }
+  }
+  for (const auto& [domain, version] : graph.opsets) check(domain);
+  for (const Node& node : graph.nodes) {
+    check(node.op);
+    check(node.domain);
+    check(node.name);
+    for (const std::string& value : node.inputs) check(value);
+    for (const std::string& value : node.outputs) check(value);
+    for (const auto& [name, attribute] : node.attributes) check(name);
+  }
+}
+
 Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   if (!model.has_graph() || model.opset_import().empty()) {
     Corrupt(source, model.has_graph() ? "it names no opset" : "it holds no graph");
@@ -171,6 +196,7 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   for (int i = 0; i < proto.node_size(); ++i) {
     graph.nodes.push_back(ReadNode(proto.node(i), names[static_cast<size_t>(i)], source));
   }
+  CheckNames(graph, source);
   SortNodes(graph);
   try {
     graph.Validate();
@@ -187,7 +213,11 @@ Graph ParseFrom(std::string_view bytes, const Source& source) {
   if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     Corrupt(source, fmt::format("its {} bytes do not parse; the file is cut short or something else", bytes.size()));
   }
-  return FromProto(model, source);
+  try {
+    return FromProto(model, source);
+  } catch (const Error& error) {
+    throw Error(error.code(), Printable(error.what()));
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "strop/model/dims.h"
 #include "strop/model/reference/numeric.h"
 #include "strop/model/reference/operator.h"
+#include "strop/model/text.h"
 
 // Operators that only move elements, of any type.
 namespace strop::model::reference {
@@ -228,7 +229,7 @@ Results Pad(const Call& call) {
   const size_t rank = x.shape().size();
   const std::string mode = call.node.Text("mode", "constant");
   if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
-    call.Fail(fmt::format("mode is \"{}\", expected constant, edge, reflect or wrap", mode));
+    call.Fail(fmt::format("mode is \"{}\", expected constant, edge, reflect or wrap", Printable(mode)));
   }
   const std::vector<int64_t> given = call.IntsSince(11, "pads", 1);
   std::vector<int64_t> axes(rank);
