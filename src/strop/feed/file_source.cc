@@ -1,0 +1,135 @@
+#include "strop/feed/file_source.h"
+
+#include <algorithm>
+#include <list>
+
+#include <arrow/type.h>
+#include <fmt/format.h>
+
+#include "strop/base/error.h"
+#include "strop/data/source_file.h"
+
+namespace strop::feed {
+namespace {
+
+constexpr size_t kOpenFiles = 8;  // a reader keeps so many open
+
+struct FileEntry {
+  std::filesystem::path path;
+  bool parquet = true;
+  std::shared_ptr<FileFooter> footer;
+};
+
+std::unique_ptr<ChunkFile> OpenFile(FileEntry& entry) {
+  return entry.parquet ? OpenParquetChunks(entry.path, &entry.footer) : OpenIpcChunks(entry.path);
+}
+
+struct Layout {
+  std::vector<FileEntry> files;
+  std::vector<data::Column> columns;
+  std::vector<std::pair<size_t, int64_t>> chunks;  // file, and chunk within it
+};
+
+class FilesReader final : public ChunkReader {
+ public:
+  explicit FilesReader(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+
+  void Read(int64_t chunk, RowSink& sink) override {
+    const auto [file, index] = layout_->chunks[static_cast<size_t>(chunk)];
+    File(file).Read(index, sink);
+  }
+  std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) override {
+    const auto [file, index] = layout_->chunks[static_cast<size_t>(chunk)];
+    return File(file).ReadTable(index);
+  }
+  double TakeReadSeconds() noexcept override {
+    double seconds = 0;
+    for (auto& [file, open] : open_) seconds += open->TakeReadSeconds();
+    return seconds;
+  }
+
+ private:
+  ChunkFile& File(size_t file) {
+    const auto found = std::find_if(open_.begin(), open_.end(), [&](const auto& entry) { return entry.first == file; });
+    if (found != open_.end()) {
+      open_.splice(open_.begin(), open_, found);
+    } else {
+      FileEntry entry = layout_->files[file];
+      auto opened = OpenFile(entry);
+      opened->Project(layout_->columns);
+      open_.emplace_front(file, std::move(opened));
+      if (open_.size() > kOpenFiles) open_.pop_back();
+    }
+    return *open_.front().second;
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  std::list<std::pair<size_t, std::unique_ptr<ChunkFile>>> open_;  // the last used first
+};
+
+class FilesSource final : public Source {
+ public:
+  FilesSource(const std::vector<std::filesystem::path>& paths, const std::vector<std::string>& columns) {
+    auto layout = std::make_shared<Layout>();
+    for (const auto& path : paths) {
+      FileEntry entry{path, false, nullptr};
+      const data::FileFormat format = data::DetectFormat(path);
+      if (format == data::FileFormat::kArrowStream) {
+        throw Error(Code::kUnsupported, fmt::format("{} is an Arrow IPC stream, which cannot be read out of order: "
+                                                    "convert it by \"strop feed convert {} OUT.parquet\"",
+                                                    path.string(), path.string()));
+      }
+      entry.parquet = format == data::FileFormat::kParquet;
+      const auto file = OpenFile(entry);
+      const auto full = file->FullSchema();
+      if (layout->files.empty()) {
+        layout->columns = ProjectColumns(*full, columns, path.string());
+        arrow::FieldVector fields;
+        for (const auto& column : layout->columns) fields.push_back(full->GetFieldByName(column.name));
+        schema_ = arrow::schema(std::move(fields));
+      } else {
+        CheckSame(*layout, *full, path);
+      }
+      const std::vector<int64_t> rows = file->ChunkRows();
+      for (size_t i = 0; i < rows.size(); ++i) {
+        layout->chunks.emplace_back(layout->files.size(), static_cast<int64_t>(i));
+        chunk_rows_.push_back(rows[i]);
+      }
+      layout->files.push_back(std::move(entry));
+    }
+    layout_ = std::move(layout);
+  }
+
+  const std::vector<data::Column>& columns() const noexcept override { return layout_->columns; }
+  std::shared_ptr<arrow::Schema> schema() const override { return schema_; }
+  const std::vector<int64_t>& chunk_rows() const noexcept override { return chunk_rows_; }
+  std::unique_ptr<ChunkReader> NewReader() const override { return std::make_unique<FilesReader>(layout_); }
+
+ private:
+  static void CheckSame(const Layout& layout, const arrow::Schema& schema, const std::filesystem::path& path) {
+    std::vector<std::string> names;
+    for (const auto& column : layout.columns) names.push_back(column.name);
+    const auto found = ProjectColumns(schema, names, path.string());
+    for (size_t i = 0; i < found.size(); ++i) {
+      const data::Column& first = layout.columns[i];
+      if (found[i].dtype == first.dtype && found[i].shape == first.shape) continue;
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{}: column {} is {}{}, but {}{} in {}", path.string(), first.name,
+                              DTypeName(found[i].dtype), ShapeText(found[i].shape), DTypeName(first.dtype),
+                              ShapeText(first.shape), layout.files[0].path.string()));
+    }
+  }
+
+  std::shared_ptr<const Layout> layout_;
+  std::shared_ptr<arrow::Schema> schema_;
+  std::vector<int64_t> chunk_rows_;
+};
+
+}  // namespace
+
+std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
+                                  const std::vector<std::string>& columns) {
+  return std::make_shared<FilesSource>(paths, columns);
+}
+
+}  // namespace strop::feed

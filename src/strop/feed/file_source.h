@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "strop/feed/source.h"
+
+namespace strop::feed {
+
+// Parquet and Arrow IPC files, laid end to end. Footers are read once, here; readers keep a few files open each.
+// Throws as data::DetectFormat, and kInvalidArgument naming a file whose columns differ from the first one's.
+std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
+                                  const std::vector<std::string>& columns);
+
+// What opening a file again can spare, and which of its chunks proved sound. Thread safe.
+struct FileFooter;
+
+// One file, opened by one reader.
+class ChunkFile {
+ public:
+  virtual ~ChunkFile() = default;
+  virtual std::vector<int64_t> ChunkRows() = 0;
+  virtual std::shared_ptr<arrow::Schema> FullSchema() = 0;
+  // Once, before Read and ReadTable; the columns are known to be there.
+  virtual void Project(const std::vector<data::Column>& columns) = 0;
+  virtual void Read(int64_t chunk, RowSink& sink) = 0;
+  virtual std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) = 0;
+  virtual double TakeReadSeconds() noexcept = 0;
+};
+
+// `footer`: null at the first opening, which fills it. Page checksums, where the file has them, are verified when a
+// row group is read for the first time.
+std::unique_ptr<ChunkFile> OpenParquetChunks(const std::filesystem::path& path, std::shared_ptr<FileFooter>* footer);
+std::unique_ptr<ChunkFile> OpenIpcChunks(const std::filesystem::path& path);
+
+}  // namespace strop::feed
