@@ -59,7 +59,7 @@ struct STROP_API TuneOptions {
 };
 
 // Times every candidate on this machine, interleaved, on seeded random inputs. Another than the default is chosen
-// only when it leads by 3 %. The kernel of a layer is the fastest of those that answer as the default does.
+// only when it leads by 3 %.
 STROP_API SavedPlan MakePlan(const std::filesystem::path& model, const TuneOptions& options = {});
 // The same, saved beside the model.
 STROP_API SavedPlan TunePlan(const std::filesystem::path& model, const TuneOptions& options = {});

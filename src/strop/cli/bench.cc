@@ -1,0 +1,288 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "strop/base/cpu.h"
+#include "strop/base/error.h"
+#include "strop/base/threads.h"
+#include "strop/cli/verb.h"
+#include "strop/engine/kernels/roofline/roofline.h"
+#include "strop/engine/peer.h"
+#include "strop/engine/plan.h"
+#include "strop/engine/session.h"
+#include "strop/engine/work.h"
+
+namespace strop::cli {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+struct BenchOptions {
+  std::filesystem::path model;
+  int64_t batch = 1;
+  int threads = 0;
+  std::vector<std::string> against;
+  std::vector<std::string> shapes;
+  double seconds = 4;
+  bool keep_plan = false;
+};
+
+// NAME=1,3,224,224
+std::map<std::string, Shape> ParseShapes(const std::vector<std::string>& texts) {
+  std::map<std::string, Shape> shapes;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    Shape shape;
+    try {
+      size_t at = equals == std::string::npos ? throw std::invalid_argument(text) : equals + 1;
+      for (; at <= text.size(); at = std::min(text.find(',', at), text.size()) + 1) {
+        shape.push_back(std::stoll(text.substr(at)));
+        if (shape.back() < 1) throw std::invalid_argument(text);
+      }
+    } catch (const std::logic_error&) {
+      throw CLI::ValidationError("--shape", fmt::format("{}: expected NAME=SIZE,SIZE,… as image=1,3,224,224", text));
+    }
+    shapes[text.substr(0, equals)] = shape;
+  }
+  return shapes;
+}
+
+// One runtime under measurement.
+struct Contender {
+  std::string name;
+  double load_seconds = 0;
+  double difference = 0;  // largest, between its answers and ours
+  std::vector<double> seconds;
+};
+
+double Quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  return values[std::min(values.size() - 1, static_cast<size_t>(q * static_cast<double>(values.size())))];
+}
+
+double Mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+json ToJson(const Contender& contender, int64_t batch) {
+  return {{"runtime", contender.name},
+          {"p50_seconds", Quantile(contender.seconds, 0.5)},
+          {"p99_seconds", Quantile(contender.seconds, 0.99)},
+          {"rows_per_second", static_cast<double>(batch) / Mean(contender.seconds)},
+          {"runs", contender.seconds.size()},
+          {"load_seconds", contender.load_seconds},
+          {"max_abs_difference", contender.difference}};
+}
+
+double LargestDifference(const TensorMap& ours, const TensorMap& theirs, const std::string& peer) {
+  double largest = 0;
+  for (const auto& [name, tensor] : ours) {
+    const auto found = theirs.find(name);
+    if (found == theirs.end() || found->second.shape() != tensor.shape()) {
+      throw Error(Code::kFailedPrecondition, fmt::format("{} answers no {} of shape {}", peer, name, ShapeText(tensor.shape())));
+    }
+    const Tensor a = tensor.Cast(DType::kF64), b = found->second.Cast(DType::kF64);
+    for (size_t i = 0; i < a.As<double>().size(); ++i) {
+      largest = std::max(largest, std::abs(a.As<double>()[i] - b.As<double>()[i]));
+    }
+  }
+  return largest;
+}
+
+std::vector<double> RunOurs(engine::Session& session, const TensorMap& inputs, int count) {
+  std::vector<double> seconds;
+  for (int i = 0; i < count; ++i) {
+    const Clock::time_point begin = Clock::now();
+    session.Run(inputs);
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  return seconds;
+}
+
+// What one run asks of the machine, beside what the machine gives.
+json Roofline(const std::map<std::string, engine::Work>& work, double seconds, int threads, int bits) {
+  engine::Work total;
+  for (const auto& [node, each] : work) {
+    total.flops += each.flops;
+    total.bytes += each.bytes;
+  }
+  const double peak = engine::MeasurePeakFlops(HighestIsa(Cpu()), threads);
+  const double bandwidth = engine::MeasureReadBandwidth(threads);
+  json roof = {{"peak_gflops", peak * 1e-9}, {"bandwidth_gbs", bandwidth * 1e-9}, {"gflop", total.flops * 1e-9},
+               {"gbyte", total.bytes * 1e-9}, {"gflops", total.flops / seconds * 1e-9}, {"bits", bits}};
+  if (total.bytes > 0) {
+    const double intensity = total.flops / total.bytes;
+    roof["flop_per_byte"] = intensity;
+    roof["bound"] = intensity * bandwidth < peak ? "memory" : "compute";
+    roof["share_of_peak"] = total.flops / seconds / peak;
+  }
+  return roof;
+}
+
+std::string Table(const json& result) {
+  std::string text = fmt::format("{} · batch {} · {} threads · {} · {}\n\n", result["model"].get<std::string>(),
+                                 result["batch"].get<int64_t>(), result["threads"].get<int>(),
+                                 result["isa"].get<std::string>(), result["cpu"].get<std::string>());
+  text += fmt::format("{:<24}{:>12}{:>12}{:>14}{:>10}{:>14}\n", "runtime", "p50 µs", "p99 µs", "rows/s", "load ms",
+                      "max |diff|");
+  for (const json& each : result["runtimes"]) {
+    text += fmt::format("{:<24}{:>12.1f}{:>12.1f}{:>14.0f}{:>10.1f}{:>14.2g}\n", each["runtime"].get<std::string>(),
+                        each["p50_seconds"].get<double>() * 1e6, each["p99_seconds"].get<double>() * 1e6,
+                        each["rows_per_second"].get<double>(), each["load_seconds"].get<double>() * 1e3,
+                        each["max_abs_difference"].get<double>());
+  }
+  text += "\ncandidates of the whole model: ";
+  for (const json& each : result["candidates"]) {
+    text += fmt::format("{} {:.1f} µs  ", each["kernel"].get<std::string>(), each["seconds"].get<double>() * 1e6);
+  }
+  text += fmt::format("-> {}\n\n{:<40}{:<20}{:<32}{:>10}{:>8}{:>10}\n", result["candidate"].get<std::string>(), "layer",
+                      "op", "kernel", "µs", "share", "GFLOP/s");
+  for (const json& layer : result["layers"]) {
+    const std::string rate = layer.contains("gflops") ? fmt::format("{:.1f}", layer["gflops"].get<double>()) : "";
+    text += fmt::format("{:<40.39}{:<20.19}{:<32.31}{:>10.1f}{:>7.1f}%{:>10}\n", layer["layer"].get<std::string>(),
+                        layer["op"].get<std::string>(), layer["kernel"].get<std::string>(),
+                        layer["seconds"].get<double>() * 1e6, layer["share"].get<double>() * 100, rate);
+  }
+  if (!result["dense"].empty()) {
+    text += "\ndense layers, µs a kernel:\n";
+    for (const json& layer : result["dense"]) {
+      text += fmt::format("  {} ({})", layer["layer"].get<std::string>(), layer["op"].get<std::string>());
+      for (const json& each : layer["candidates"]) {
+        text += fmt::format("  {} {:.1f}", each["kernel"].get<std::string>(), each["seconds"].get<double>() * 1e6);
+      }
+      text += fmt::format(" -> {}\n", layer["kernel"].get<std::string>());
+    }
+  }
+  const json& roof = result["roofline"];
+  text += fmt::format("\nroofline: {:.1f} GFLOP/s f32 and {:.1f} GB/s measured", roof["peak_gflops"].get<double>(),
+                      roof["bandwidth_gbs"].get<double>());
+  if (roof.contains("flop_per_byte")) {
+    text += fmt::format("; the model does {:.4f} GFLOP at {:.1f} FLOP/byte ({} bound) and reaches {:.1f} GFLOP/s, {:.0f}% of the f32 peak",
+                        roof["gflop"].get<double>(), roof["flop_per_byte"].get<double>(),
+                        roof["bound"].get<std::string>(), roof["gflops"].get<double>(),
+                        roof["share_of_peak"].get<double>() * 100);
+  }
+  return text;
+}
+
+json Layers(const BenchOptions& options, const TensorMap& inputs, int threads,
+            const std::map<std::string, engine::Work>& work) {
+  engine::SessionOptions session_options;
+  session_options.threads = threads;
+  session_options.profile_layers = true;
+  const auto session = engine::Session::Load(options.model, session_options);
+  RunOurs(*session, inputs, 20);
+  double total = 0;
+  for (const engine::LayerProfile& layer : session->profile()) total += layer.seconds;
+  json layers = json::array();
+  for (const engine::LayerProfile& layer : session->profile()) {
+    const double each = layer.seconds / static_cast<double>(std::max<int64_t>(layer.calls, 1));
+    json row = {{"layer", layer.layer}, {"op", layer.op}, {"kernel", layer.kernel}, {"seconds", each},
+                {"share", total > 0 ? layer.seconds / total : 0}};
+    if (const auto found = work.find(layer.layer); found != work.end() && each > 0) {
+      row["gflops"] = found->second.flops / each * 1e-9;
+    }
+    layers.push_back(row);
+  }
+  return layers;
+}
+
+int Bench(Console& console, const BenchOptions& options) {
+  engine::TuneOptions tune;
+  tune.threads = options.threads > 0 ? options.threads : UsableCpus();
+  tune.batch = options.batch;
+  tune.shapes = ParseShapes(options.shapes);
+  tune.seconds = options.seconds / 2;
+  console.Progress("bench", 0, 3, "timing candidates");
+  const engine::SavedPlan plan = options.keep_plan ? engine::MakePlan(options.model, tune) : engine::TunePlan(options.model, tune);
+
+  ThrowIfInterrupted();
+  console.Progress("bench", 1, 3, "measuring");
+  engine::SessionOptions session_options;
+  session_options.threads = tune.threads;
+  const Clock::time_point begin = Clock::now();
+  const auto session = engine::Session::Load(options.model, session_options);
+  std::vector<Contender> contenders(1);
+  contenders[0].name = "strop";
+  contenders[0].load_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const TensorMap inputs = engine::RandomInputs(session->inputs(), options.batch, tune.shapes);
+  const TensorMap ours = session->Run(inputs);
+  std::vector<std::unique_ptr<engine::Peer>> peers;
+  for (const std::string& name : options.against) {
+    peers.push_back(engine::Peer::Start(name, options.model, tune.threads, inputs));
+    Contender contender;
+    contender.name = name + " " + peers.back()->version();
+    contender.load_seconds = peers.back()->load_seconds();
+    contender.difference = LargestDifference(ours, peers.back()->Answer(), name);
+    peers.back()->Run(3);
+    contenders.push_back(std::move(contender));
+  }
+  // Turns of some 50 ms, so that every contender meets the same spells of the machine; a breath between them lets the
+  // last one's threads stop spinning.
+  const double once = Quantile(RunOurs(*session, inputs, 10), 0.5);
+  const int turn = std::clamp(static_cast<int>(0.05 / std::max(once, 1e-7)), 3, 2000);
+  const Clock::time_point start = Clock::now();
+  for (int round = 0; round < 5 || std::chrono::duration<double>(Clock::now() - start).count() < options.seconds; ++round) {
+    ThrowIfInterrupted();
+    for (size_t i = 0; i < contenders.size(); ++i) {
+      const std::vector<double> seconds = i == 0 ? RunOurs(*session, inputs, turn) : peers[i - 1]->Run(turn);
+      contenders[i].seconds.insert(contenders[i].seconds.end(), seconds.begin(), seconds.end());
+      if (contenders.size() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  peers.clear();
+
+  console.Progress("bench", 2, 3, "layers and roofline");
+  std::map<std::string, Shape> shapes;
+  for (const auto& [name, tensor] : inputs) shapes[name] = tensor.shape();
+  const auto work = engine::CountWork(model::Graph::Load(options.model), shapes);
+  int bits = 32;
+  for (const engine::LayerPlan& layer : session->plan()) bits = std::min(bits, layer.bits);
+  json result = {{"model", options.model.string()}, {"batch", options.batch}, {"threads", tune.threads},
+                 {"isa", plan.key.isa}, {"cpu", plan.key.cpu}, {"candidate", plan.candidate}};
+  for (const Contender& contender : contenders) result["runtimes"].push_back(ToJson(contender, options.batch));
+  const json saved = json::parse(plan.ToJson());
+  result["candidates"] = saved["candidates"];
+  result["dense"] = saved["layers"];
+  result["layers"] = Layers(options, inputs, tune.threads, work);
+  result["roofline"] = Roofline(work, Quantile(contenders[0].seconds, 0.5), tune.threads, bits);
+  console.EndProgress();
+  console.Result(result, Table(result));
+  return 0;
+}
+
+}  // namespace
+}  // namespace strop::cli
+
+int main(int argc, char** argv) {
+  using namespace strop::cli;
+  BenchOptions options;
+  return RunVerb(
+      argc, argv,
+      {"bench", "latency, throughput, time by layer and roofline of a model on this machine; saves the fastest plan",
+       "  strop bench model.onnx --batch 32\n"
+       "  strop bench model.onnx --threads 2 --against onnxruntime,openvino --json"},
+      [&](CLI::App& app) {
+        app.add_option("model", options.model, "ONNX model")->required();
+        app.add_option("--batch", options.batch, "rows a run")->capture_default_str()->check(CLI::PositiveNumber);
+        app.add_option("--threads", options.threads, "0: every usable CPU")->capture_default_str();
+        app.add_option("--against", options.against, "onnxruntime, openvino: of the Python in STROP_PYTHON or PATH")
+            ->delimiter(',')
+            ->check(CLI::IsMember({"onnxruntime", "openvino"}));
+        app.add_option("--shape", options.shapes, "NAME=1,3,224,224: an input with other dynamic sizes than the batch");
+        app.add_option("--seconds", options.seconds, "about how long to measure")->capture_default_str()->check(CLI::PositiveNumber);
+        app.add_flag("--keep-plan", options.keep_plan, "leave MODEL.plan.json as it is");
+      },
+      [&](Console& console) { return Bench(console, options); });
+}

@@ -1,0 +1,180 @@
+#include "strop/engine/build.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "strop/base/error.h"
+#include "strop/engine/kernels/gemm/gemm.h"
+#include "strop/model/passes.h"
+#include "strop/model/reference/evaluator.h"
+
+namespace strop::engine {
+namespace {
+
+using model::Graph;
+using model::Node;
+using model::ValueInfo;
+using Values = std::map<std::string, ValueInfo>;
+
+// The region as a model. The whole graph is taken as it is, so that it needs no type of any value inside.
+Graph PartOf(const BuildRequest& request, const Region& region) {
+  const Graph& graph = request.graph;
+  if (region.nodes.size() != graph.nodes.size()) {
+    return model::Extract(graph, region.inputs, region.outputs, request.values);
+  }
+  Graph whole = graph;
+  std::erase_if(whole.outputs, [&](const ValueInfo& value) {
+    return std::find(region.outputs.begin(), region.outputs.end(), value.name) == region.outputs.end();
+  });
+  for (const std::string& name : region.outputs) {
+    const auto same = [&](const ValueInfo& value) { return value.name == name; };
+    if (std::any_of(whole.outputs.begin(), whole.outputs.end(), same)) continue;
+    const auto found = request.values.find(name);
+    if (found == request.values.end()) {
+      throw Error(Code::kUnsupported,
+                  fmt::format("value {} cannot be tapped: its type does not follow from the model's inputs", name));
+    }
+    whole.outputs.push_back(found->second);
+  }
+  return whole;
+}
+
+// The node alone, to ask OpenVINO about it.
+Graph Alone(const Graph& graph, const Node& node, const Values& values) {
+  Graph alone;
+  alone.name = node.name;
+  alone.ir_version = graph.ir_version;
+  alone.opsets = graph.opsets;
+  alone.nodes = {node};
+  std::set<std::string> seen;
+  for (const std::string& value : node.inputs) {
+    if (value.empty() || !seen.insert(value).second) continue;
+    if (const auto constant = graph.initializers.find(value); constant != graph.initializers.end()) {
+      alone.initializers.insert(*constant);
+    } else if (const auto known = values.find(value); known != values.end()) {
+      alone.inputs.push_back(known->second);
+    } else {
+      alone.inputs.push_back({value, DType::kF32, {}, {}});
+    }
+  }
+  for (const std::string& value : node.outputs) {
+    if (value.empty()) continue;
+    const auto known = values.find(value);
+    alone.outputs.push_back(known != values.end() ? known->second : ValueInfo{value, DType::kF32, {}, {}});
+  }
+  return alone;
+}
+
+// The region's nodes that the reference evaluator must run, because OpenVINO refused the region for `reason`.
+std::set<size_t> Refused(const BuildRequest& request, const Region& region, const std::string& reason) {
+  const Graph& graph = request.graph;
+  std::set<size_t> refused;
+  for (const size_t index : region.nodes) {
+    const Node& node = graph.nodes[index];
+    const bool typed = std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& value) {
+      return value.empty() || graph.IsInitializer(value) || request.values.contains(value);
+    });
+    if (!typed) continue;  // it follows a node that is itself refused
+    try {
+      OpenVinoModel::Compile(Alone(graph, node, request.values), request.openvino);
+    } catch (const Error& error) {
+      if (!model::reference::Supports(node, graph.opset())) {
+        throw Error(Code::kUnsupported,
+                    fmt::format("operator {}{}{} of node {} is not supported: export the model with standard ONNX "
+                                "operators in its place ({})",
+                                node.domain, node.domain.empty() ? "" : "::", node.op, node.name, error.what()));
+      }
+      refused.insert(index);
+    }
+  }
+  if (!refused.empty()) return refused;
+  // Each node alone compiles, together they do not.
+  for (const size_t index : region.nodes) {
+    const Node& node = graph.nodes[index];
+    if (!model::reference::Supports(node, graph.opset())) {
+      throw Error(Code::kUnsupported, fmt::format("the nodes {} … {} are not supported together ({})",
+                                                  graph.nodes[region.nodes.front()].name,
+                                                  graph.nodes[region.nodes.back()].name, reason));
+    }
+    refused.insert(index);
+  }
+  return refused;
+}
+
+Isa IsaOf(const BuildRequest& request, const DenseLayer& layer) {
+  const Isa highest = HighestIsa(Cpu());
+  if (request.plan == nullptr) return highest;
+  const GemmKernel* kernel = FindGemmKernel(request.plan->KernelOf(request.graph.nodes[layer.nodes[0]].name));
+  return kernel == nullptr ? highest : std::min(kernel->isa, highest);
+}
+
+bool BordersTyped(const std::vector<Region>& regions, const Values& values) {
+  return std::all_of(regions.begin(), regions.end(), [&](const Region& region) {
+    const auto known = [&](const std::string& value) { return values.contains(value); };
+    return std::all_of(region.inputs.begin(), region.inputs.end(), known) &&
+           std::all_of(region.outputs.begin(), region.outputs.end(), known);
+  });
+}
+
+}  // namespace
+
+void LiftConstants(Graph& graph) {
+  std::erase_if(graph.nodes, [&](const Node& node) {
+    if (node.op != "Constant" || !node.domain.empty()) return false;
+    const auto value = node.attributes.find("value");
+    if (value == node.attributes.end() || !std::holds_alternative<Tensor>(value->second)) return false;
+    graph.initializers[node.outputs[0]] = std::get<Tensor>(value->second);
+    return true;
+  });
+}
+
+std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {
+  const Graph& graph = request.graph;
+  std::vector<DenseLayer> dense;
+  if (request.candidate == "strop") {
+    dense = FindDense(graph, request.values, request.kept);
+    if (!BordersTyped(Partition(graph, dense, {}, request.kept), request.values)) dense.clear();
+  }
+  std::set<size_t> reference;
+  std::vector<std::unique_ptr<Step>> steps;
+  if (graph.nodes.empty()) return steps;
+  if (request.candidate == "reference") {
+    Region whole;
+    whole.nodes.resize(graph.nodes.size());
+    std::iota(whole.nodes.begin(), whole.nodes.end(), size_t{0});
+    for (const Node& node : graph.nodes) {
+      for (const std::string& value : node.outputs) {
+        if (request.kept.contains(value)) whole.outputs.push_back(value);
+      }
+    }
+    steps.push_back(MakeReferenceStep(PartOf(request, whole)));
+    return steps;
+  }
+  // Each round gives at least one more node to the reference evaluator, so it ends.
+  for (;;) {
+    steps.clear();
+    const size_t before = reference.size();
+    for (const Region& region : Partition(graph, dense, reference, request.kept)) {
+      if (region.runner == Runner::kStrop) {
+        steps.push_back(MakeDenseStep(graph, *region.dense, IsaOf(request, *region.dense), request.pool));
+      } else if (region.runner == Runner::kReference) {
+        steps.push_back(MakeReferenceStep(PartOf(request, region)));
+      } else {
+        const Graph part = PartOf(request, region);
+        try {
+          steps.push_back(MakeOpenVinoStep(part, request.openvino));
+        } catch (const Error& error) {
+          if (error.code() != Code::kUnsupported) throw;
+          reference.merge(Refused(request, region, error.what()));
+          break;
+        }
+      }
+    }
+    if (reference.size() == before) return steps;
+  }
+}
+
+}  // namespace strop::engine

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "strop/engine/plan.h"
+#include "strop/engine/pool.h"
+#include "strop/engine/session.h"
+#include "strop/engine/step.h"
+#include "strop/model/graph.h"
+
+namespace strop::engine {
+
+struct BuildRequest {
+  const model::Graph& graph;                             // constants already made initializers
+  const std::map<std::string, model::ValueInfo>& values;  // InferShapes of it
+  std::set<std::string> kept;                             // outputs and taps
+  std::string candidate;                                  // "openvino", "strop", "reference"
+  const SavedPlan* plan = nullptr;                        // kernels of the dense layers; nullptr: the default ones
+  OpenVinoModel::Options openvino;
+  ThreadPool& pool;
+};
+
+// The steps of the candidate, in order. Nodes that OpenVINO cannot compile go to the reference evaluator. Throws
+// kUnsupported naming operator and node when neither runs one.
+std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request);
+
+// Constant nodes turned into initializers, so that the layers that read them can own their weights.
+void LiftConstants(model::Graph& graph);
+
+}  // namespace strop::engine

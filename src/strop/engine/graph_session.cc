@@ -1,0 +1,316 @@
+#include "strop/engine/graph_session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "strop/base/error.h"
+#include "strop/base/threads.h"
+
+namespace strop::engine {
+namespace {
+
+using model::ValueInfo;
+
+constexpr size_t kFewestSlots = 4;
+constexpr size_t kMostLayouts = 64;  // of input shapes remembered
+
+std::vector<std::string> NamesOf(const std::vector<ValueInfo>& values) {
+  std::vector<std::string> names;
+  for (const ValueInfo& value : values) names.push_back(value.name);
+  return names;
+}
+
+bool Fits(const Shape& found, const Shape& wanted) {
+  return std::equal(found.begin(), found.end(), wanted.begin(), wanted.end(),
+                    [](int64_t size, int64_t declared) { return declared == -1 ? size > 0 : size == declared; });
+}
+
+}  // namespace
+
+GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOptions& options,
+                           const std::filesystem::path& saved)
+    : hash_(std::move(hash)),
+      graph_(std::move(graph)),
+      pool_(options.threads > 0 ? options.threads : UsableCpus()),
+      most_slots_(std::max(kFewestSlots, static_cast<size_t>(pool_.threads()))) {
+  LiftConstants(graph_);
+  if (!saved.empty()) saved_ = LoadPlan(saved, PlanKey::Here(hash_, pool_.threads()));
+  const std::map<std::string, ValueInfo> values = model::InferShapes(graph_);
+  inputs_ = graph_.inputs;
+  outputs_ = graph_.outputs;
+  ResolveTaps(options.taps, values);
+
+  BuildRequest request{.graph = graph_, .values = values, .kept = {}, .candidate = options.prefer,
+                       .plan = saved_ ? &*saved_ : nullptr,
+                       .openvino = {.threads = pool_.threads(), .profile_layers = options.profile_layers}, .pool = pool_};
+  for (const ValueInfo& output : outputs_) request.kept.insert(output.name);
+  if (request.candidate.empty()) request.candidate = saved_ ? saved_->candidate : CandidateNames(0).front();
+  Wire(BuildSteps(request));
+  for (const ValueInfo& value : outputs_) values_[ValueIndex(value.name)].answer = true;
+  for (Value& value : values_) {
+    if (const auto known = values.find(value.name); known != values.end()) value.dtype = known->second.dtype;
+  }
+  free_slots_.reserve(most_slots_);
+}
+
+void GraphSession::ResolveTaps(const std::vector<std::string>& taps, const std::map<std::string, ValueInfo>& values) {
+  for (const std::string& tap : taps) {
+    const auto same = [&](const ValueInfo& output) { return output.name == tap; };
+    if (std::any_of(outputs_.begin(), outputs_.end(), same)) continue;
+    const auto known = values.find(tap);
+    if (known != values.end()) {
+      outputs_.push_back(known->second);
+    } else if (graph_.Producer(tap) == nullptr) {
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("tap {}: the model has no value of that name (the penultimate one is \"{}\")", tap,
+                              model::Penultimate(graph_)));
+    } else {
+      throw Error(Code::kUnsupported,
+                  fmt::format("tap {}: its type does not follow from the model's inputs, so it cannot be an output", tap));
+    }
+  }
+}
+
+size_t GraphSession::ValueIndex(const std::string& name) {
+  const auto [found, fresh] = index_.emplace(name, values_.size());
+  if (fresh) {
+    Value value{.name = name, .dtype = DType::kF32, .answer = false, .constant = {}};
+    if (const auto constant = graph_.initializers.find(name); constant != graph_.initializers.end()) {
+      value.constant = constant->second;
+    }
+    values_.push_back(std::move(value));
+  }
+  return found->second;
+}
+
+void GraphSession::Wire(std::vector<std::unique_ptr<Step>> steps) {
+  for (const ValueInfo& input : inputs_) ValueIndex(input.name);
+  for (std::unique_ptr<Step>& step : steps) {
+    Wired wired;
+    for (const std::string& name : step->inputs) wired.inputs.push_back(ValueIndex(name));
+    for (const std::string& name : step->outputs) wired.outputs.push_back(ValueIndex(name));
+    step_profiles_.push_back({step->plan.layer, step->plan.op, step->plan.kernel, 0, 0});
+    wired.step = std::move(step);
+    steps_.push_back(std::move(wired));
+  }
+}
+
+void GraphSession::CheckInputs(const TensorMap& inputs) const {
+  std::map<std::string, std::pair<int64_t, std::string>> named;  // a dynamic size's name -> size and input
+  for (const ValueInfo& wanted : inputs_) {
+    const std::string type = fmt::format("{} {}", DTypeName(wanted.dtype), ShapeText(wanted.shape));
+    const auto found = inputs.find(wanted.name);
+    if (found == inputs.end()) {
+      throw Error(Code::kInvalidArgument, fmt::format("input {} is missing: wanted {}", wanted.name, type));
+    }
+    const Tensor& tensor = found->second;
+    if (tensor.dtype() != wanted.dtype || !Fits(tensor.shape(), wanted.shape)) {
+      throw Error(Code::kInvalidArgument, fmt::format("input {} is {} {}: wanted {}", wanted.name,
+                                                      DTypeName(tensor.dtype()), ShapeText(tensor.shape()), type));
+    }
+    for (size_t i = 0; i < wanted.dim_names.size(); ++i) {
+      if (wanted.dim_names[i].empty()) continue;
+      const auto [first, fresh] = named.try_emplace(wanted.dim_names[i], tensor.shape()[i], wanted.name);
+      if (!fresh && first->second.first != tensor.shape()[i]) {
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("input {} is {} {}: its size \"{}\" must be {}, as in input {}", wanted.name,
+                                DTypeName(tensor.dtype()), ShapeText(tensor.shape()), wanted.dim_names[i],
+                                first->second.first, first->second.second));
+      }
+    }
+  }
+  if (inputs.size() == inputs_.size()) return;
+  for (const auto& [name, tensor] : inputs) {
+    if (graph_.FindInput(name) == nullptr) {
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("the model has no input {}: it has {}", name, fmt::join(NamesOf(inputs_), ", ")));
+    }
+  }
+}
+
+std::shared_ptr<const GraphSession::Layout> GraphSession::LayoutFor(const TensorMap& inputs) {
+  std::vector<Shape> key;
+  std::map<std::string, Shape> shapes;
+  for (const ValueInfo& input : inputs_) {
+    key.push_back(inputs.at(input.name).shape());
+    shapes[input.name] = key.back();
+  }
+  {
+    std::lock_guard lock(layouts_mutex_);
+    if (const auto found = layouts_.find(key); found != layouts_.end()) return found->second;
+  }
+  std::shared_ptr<const Layout> layout = MakeLayout(shapes);
+  std::lock_guard lock(layouts_mutex_);
+  if (layouts_.size() >= kMostLayouts) layouts_.clear();
+  layouts_[key] = layout;
+  return layout;
+}
+
+std::shared_ptr<const GraphSession::Layout> GraphSession::MakeLayout(const std::map<std::string, Shape>& shapes) const {
+  const std::map<std::string, ValueInfo> inferred = model::InferShapes(graph_, shapes);
+  auto layout = std::make_shared<Layout>();
+  layout->shapes.resize(values_.size());
+  layout->offsets.resize(values_.size());
+  std::vector<Lifetime> lifetimes;
+  std::vector<size_t> placed;
+  for (size_t i = 0; i < values_.size(); ++i) {
+    const auto found = inferred.find(values_[i].name);
+    if (found == inferred.end()) continue;
+    const Shape& shape = found->second.shape;
+    if (std::find(shape.begin(), shape.end(), -1) != shape.end()) continue;
+    layout->shapes[i] = shape;
+    if (values_[i].answer || values_[i].constant || i < inputs_.size()) continue;
+    Lifetime life{static_cast<size_t>(ElementCount(shape)) * SizeOf(found->second.dtype), steps_.size(), 0};
+    for (size_t step = 0; step < steps_.size(); ++step) {
+      const auto touches = [&](const std::vector<size_t>& list) { return std::find(list.begin(), list.end(), i) != list.end(); };
+      if (!touches(steps_[step].inputs) && !touches(steps_[step].outputs)) continue;
+      life.first = std::min(life.first, step);
+      life.last = step;
+    }
+    lifetimes.push_back(life);
+    placed.push_back(i);
+  }
+  const ArenaLayout arena = PlanArena(lifetimes);
+  for (size_t i = 0; i < placed.size(); ++i) layout->offsets[placed[i]] = arena.offsets[i];
+  layout->arena_bytes = arena.bytes;
+  return layout;
+}
+
+class GraphSession::SlotLease {
+ public:
+  explicit SlotLease(GraphSession& session) : session_(session) {
+    std::unique_lock lock(session.slots_mutex_);
+    session.slot_free_.wait(lock, [&] { return !session.free_slots_.empty() || session.slots_made_ < session.most_slots_; });
+    if (!session.free_slots_.empty()) {
+      slot_ = std::move(session.free_slots_.back());
+      session.free_slots_.pop_back();
+      return;
+    }
+    ++session.slots_made_;
+    lock.unlock();
+    try {
+      auto fresh = std::make_unique<Slot>();
+      for (const Wired& wired : session.steps_) fresh->states.push_back(wired.step->NewState());
+      slot_ = std::move(fresh);
+    } catch (...) {
+      lock.lock();
+      --session.slots_made_;
+      session.slot_free_.notify_one();
+      throw;
+    }
+  }
+  SlotLease(const SlotLease&) = delete;
+  SlotLease& operator=(const SlotLease&) = delete;
+  ~SlotLease() {
+    std::lock_guard lock(session_.slots_mutex_);
+    session_.free_slots_.push_back(std::move(slot_));
+    session_.slot_free_.notify_one();
+  }
+  Slot& slot() noexcept { return *slot_; }
+
+ private:
+  GraphSession& session_;
+  std::unique_ptr<Slot> slot_;
+};
+
+TensorMap GraphSession::Run(const TensorMap& inputs, const std::vector<std::string>& wanted) {
+  CheckInputs(inputs);
+  std::vector<std::string> names = wanted.empty() ? NamesOf(outputs_) : wanted;
+  for (const std::string& name : names) {
+    const auto found = index_.find(name);
+    if (found == index_.end() || !values_[found->second].answer) {
+      throw Error(Code::kInvalidArgument, fmt::format("the session answers no {}: it answers {} (others are to be tapped)",
+                                                      name, fmt::join(NamesOf(outputs_), ", ")));
+    }
+  }
+  const std::shared_ptr<const Layout> layout = LayoutFor(inputs);
+  std::vector<Tensor> tensors(values_.size());
+  for (size_t i = 0; i < values_.size(); ++i) {
+    if (i < inputs_.size()) {
+      tensors[i] = inputs.at(inputs_[i].name);
+    } else if (values_[i].constant) {
+      tensors[i] = values_[i].constant;
+    }
+  }
+  SlotLease lease(*this);
+  RunSteps(lease.slot(), *layout, tensors);
+  TensorMap answers;
+  for (const std::string& name : names) answers[name] = tensors[index_.at(name)];
+  return answers;
+}
+
+void GraphSession::RunSteps(Slot& slot, const Layout& layout, std::vector<Tensor>& tensors) {
+  using Clock = std::chrono::steady_clock;
+  if (layout.arena_bytes > 0 && (!slot.arena || slot.arena.bytes() < layout.arena_bytes)) {
+    slot.arena = Tensor::New(DType::kU8, {static_cast<int64_t>(layout.arena_bytes)});
+  }
+  std::vector<Tensor> in, out;
+  for (size_t at = 0; at < steps_.size(); ++at) {
+    const Wired& wired = steps_[at];
+    in.clear();
+    out.clear();
+    for (const size_t value : wired.inputs) in.push_back(tensors[value]);
+    for (const size_t value : wired.outputs) {
+      const std::optional<Shape>& shape = layout.shapes[value];
+      if (!shape) {
+        out.emplace_back();
+      } else if (layout.offsets[value]) {
+        out.push_back(Tensor::Wrap(values_[value].dtype, *shape,
+                                   static_cast<char*>(slot.arena.data()) + *layout.offsets[value], slot.arena.memory()));
+      } else {
+        out.push_back(Tensor::New(values_[value].dtype, *shape));
+      }
+    }
+    const Clock::time_point begin = Clock::now();
+    wired.step->Run(*slot.states[at], in, out);
+    Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), wired.step->Inside(*slot.states[at]));
+    for (size_t i = 0; i < wired.outputs.size(); ++i) tensors[wired.outputs[i]] = out[i];
+  }
+}
+
+void GraphSession::Record(size_t step, double seconds, std::vector<LayerProfile> inside) {
+  std::lock_guard lock(profile_mutex_);
+  ++step_profiles_[step].calls;
+  step_profiles_[step].seconds += seconds;
+  for (LayerProfile& layer : inside) {
+    const auto [found, fresh] = inside_profiles_.try_emplace(layer.layer, layer);
+    if (fresh) {
+      inside_order_.push_back(layer.layer);
+    } else {
+      found->second.calls += layer.calls;
+      found->second.seconds += layer.seconds;
+    }
+  }
+}
+
+std::vector<LayerPlan> GraphSession::plan() const {
+  std::vector<LayerPlan> layers;
+  for (const Wired& wired : steps_) {
+    LayerPlan layer = wired.step->plan;
+    if (saved_) {
+      for (const LayerPlan& timed : saved_->layers) {
+        if (timed.layer == layer.layer) layer.candidates = timed.candidates;
+      }
+      if (steps_.size() == 1 && layer.candidates.empty()) layer.candidates = saved_->candidates;
+    }
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+std::vector<LayerProfile> GraphSession::profile() const {
+  std::lock_guard lock(profile_mutex_);
+  std::vector<LayerProfile> layers;
+  for (const LayerProfile& step : step_profiles_) {
+    if (step.kernel != "openvino" || inside_order_.empty()) layers.push_back(step);
+  }
+  for (const std::string& name : inside_order_) layers.push_back(inside_profiles_.at(name));
+  return layers;
+}
+
+}  // namespace strop::engine

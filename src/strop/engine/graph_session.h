@@ -1,0 +1,89 @@
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "strop/engine/arena.h"
+#include "strop/engine/build.h"
+#include "strop/engine/plan.h"
+#include "strop/engine/session.h"
+
+namespace strop::engine {
+
+// The session: steps over a table of values. A value is an input (the caller's memory), a constant, an answer (new
+// memory each run) or lies in the arena of the run's slot.
+class GraphSession : public Session {
+ public:
+  // `saved` may be empty: no saved plan.
+  GraphSession(model::Graph graph, std::string hash, const SessionOptions& options, const std::filesystem::path& saved);
+
+  const std::vector<model::ValueInfo>& inputs() const noexcept override { return inputs_; }
+  const std::vector<model::ValueInfo>& outputs() const noexcept override { return outputs_; }
+  TensorMap Run(const TensorMap& inputs, const std::vector<std::string>& wanted) override;
+  std::vector<LayerPlan> plan() const override;
+  std::vector<LayerProfile> profile() const override;
+  const std::string& model_hash() const noexcept override { return hash_; }
+
+ private:
+  struct Value {
+    std::string name;
+    DType dtype = DType::kF32;
+    bool answer = false;
+    Tensor constant;
+  };
+  // A step with its values by number.
+  struct Wired {
+    std::unique_ptr<Step> step;
+    std::vector<size_t> inputs, outputs;
+  };
+  // What follows from the inputs' shapes.
+  struct Layout {
+    std::vector<std::optional<Shape>> shapes;       // of each value
+    std::vector<std::optional<size_t>> offsets;     // of each value in the arena
+    size_t arena_bytes = 0;
+  };
+  struct Slot {
+    Tensor arena;
+    std::vector<std::unique_ptr<Step::State>> states;
+  };
+  class SlotLease;
+
+  void Wire(std::vector<std::unique_ptr<Step>> steps);
+  void ResolveTaps(const std::vector<std::string>& taps, const std::map<std::string, model::ValueInfo>& values);
+  size_t ValueIndex(const std::string& name);
+  void CheckInputs(const TensorMap& inputs) const;
+  std::shared_ptr<const Layout> LayoutFor(const TensorMap& inputs);
+  std::shared_ptr<const Layout> MakeLayout(const std::map<std::string, Shape>& shapes) const;
+  void RunSteps(Slot& slot, const Layout& layout, std::vector<Tensor>& tensors);
+  void Record(size_t step, double seconds, std::vector<LayerProfile> inside);
+
+  std::string hash_;
+  model::Graph graph_;
+  ThreadPool pool_;
+  std::optional<SavedPlan> saved_;
+  std::vector<model::ValueInfo> inputs_, outputs_;
+  std::vector<Value> values_;
+  std::map<std::string, size_t> index_;  // into values_
+  std::vector<Wired> steps_;
+
+  std::mutex layouts_mutex_;
+  std::map<std::vector<Shape>, std::shared_ptr<const Layout>> layouts_;
+
+  const size_t most_slots_;
+  std::mutex slots_mutex_;
+  std::condition_variable slot_free_;
+  size_t slots_made_ = 0;
+  std::vector<std::unique_ptr<Slot>> free_slots_;
+
+  mutable std::mutex profile_mutex_;
+  std::vector<LayerProfile> step_profiles_;
+  std::map<std::string, LayerProfile> inside_profiles_;
+  std::vector<std::string> inside_order_;
+};
+
+}  // namespace strop::engine

@@ -1,0 +1,218 @@
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <set>
+#include <type_traits>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "strop/base/error.h"
+#include "strop/base/file.h"
+#include "strop/base/rng.h"
+#include "strop/base/threads.h"
+#include "strop/engine/build.h"
+#include "strop/engine/kernels/gemm/gemm.h"
+#include "strop/engine/partition.h"
+#include "strop/engine/plan.h"
+#include "strop/engine/pool.h"
+
+namespace strop::engine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using model::ValueInfo;
+
+constexpr double kLead = 0.97;        // another than the default must take at most so much of its time
+constexpr double kMeasurable = 2e-4;  // repeat shorter things until so many seconds
+constexpr int kFewestRounds = 7;
+
+double Seconds(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+// Median seconds of each function, run in turn so that a slow spell of the machine meets all of them.
+std::vector<double> Interleave(const std::vector<std::function<void()>>& functions, double budget) {
+  std::vector<int64_t> repeats;
+  for (const auto& function : functions) {
+    function();  // warms caches, makes slots
+    const Clock::time_point begin = Clock::now();
+    function();
+    repeats.push_back(std::max<int64_t>(1, static_cast<int64_t>(kMeasurable / std::max(Seconds(begin), 1e-9))));
+  }
+  std::vector<std::vector<double>> times(functions.size());
+  const Clock::time_point start = Clock::now();
+  for (int round = 0; round < kFewestRounds || Seconds(start) < budget; ++round) {
+    for (size_t i = 0; i < functions.size(); ++i) {
+      const Clock::time_point begin = Clock::now();
+      for (int64_t repeat = 0; repeat < repeats[i]; ++repeat) functions[i]();
+      times[i].push_back(Seconds(begin) / static_cast<double>(repeats[i]));
+    }
+  }
+  std::vector<double> medians;
+  for (std::vector<double>& each : times) medians.push_back(Median(std::move(each)));
+  return medians;
+}
+
+template <class T>
+void Fill(const Tensor& tensor, Rng& rng) {
+  for (T& value : tensor.As<T>()) {
+    if constexpr (std::is_floating_point_v<T>) {
+      value = static_cast<T>(rng.Uniform());
+    } else {
+      value = static_cast<T>(rng.Below(2));
+    }
+  }
+}
+
+Tensor RandomTensor(DType dtype, const Shape& shape, Rng& rng) {
+  const Tensor tensor = Tensor::New(dtype == DType::kF16 ? DType::kF32 : dtype, shape);
+  switch (dtype) {
+    case DType::kF32: Fill<float>(tensor, rng); break;
+    case DType::kF64: Fill<double>(tensor, rng); break;
+    case DType::kF16: Fill<float>(tensor, rng); return tensor.Cast(DType::kF16);
+    case DType::kU8:
+      for (uint8_t& value : tensor.As<uint8_t>()) value = static_cast<uint8_t>(rng.Below(256));
+      break;
+    case DType::kI8: Fill<int8_t>(tensor, rng); break;
+    case DType::kU16: Fill<uint16_t>(tensor, rng); break;
+    case DType::kI16: Fill<int16_t>(tensor, rng); break;
+    case DType::kU32: Fill<uint32_t>(tensor, rng); break;
+    case DType::kI32: Fill<int32_t>(tensor, rng); break;
+    case DType::kU64: Fill<uint64_t>(tensor, rng); break;
+    case DType::kI64: Fill<int64_t>(tensor, rng); break;
+    case DType::kBool: Fill<bool>(tensor, rng); break;
+  }
+  return tensor;
+}
+
+// Every kernel's time for a layer of m rows, and the fastest.
+LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t m, ThreadPool& pool, double budget) {
+  const GemmShape shape{m, layer.n, layer.k};
+  Rng rng(0);
+  const Tensor a = RandomTensor(DType::kF32, {m, layer.k}, rng);
+  const Tensor c = Tensor::New(DType::kF32, {m, layer.n});
+  const auto weight = graph.initializers.at(layer.weight).As<float>();
+  const std::vector<const GemmKernel*> kernels = GemmCandidates(Cpu());
+  std::vector<PackedWeights> packed;
+  for (const GemmKernel* kernel : kernels) {
+    packed.push_back(PackWeights(weight.data(), layer.n, layer.k, layer.transposed, layer.weight_scale, kernel->nr));
+  }
+  std::vector<std::function<void()>> runs;
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    runs.emplace_back([&, i] {
+      const GemmArgs args{m, layer.n, layer.k, a.As<float>().data(), layer.k,
+                          static_cast<const float*>(packed[i].panels.data()), nullptr, c.As<float>().data(), layer.n,
+                          layer.relu};
+      const GemmGrid grid = SplitGemm(shape, *kernels[i], pool.threads());
+      pool.Run(grid.rows * grid.columns,
+               [&](int64_t index) { kernels[i]->run(GemmBlock(args, *kernels[i], grid, index)); });
+    });
+  }
+  const std::vector<double> seconds = Interleave(runs, budget);
+  const auto best = static_cast<size_t>(std::min_element(seconds.begin(), seconds.end()) - seconds.begin());
+  LayerPlan plan;
+  plan.layer = graph.nodes[layer.nodes[0]].name;
+  for (const size_t node : layer.nodes) plan.op += (plan.op.empty() ? "" : "+") + graph.nodes[node].op;
+  plan.kernel = kernels[best]->name;
+  plan.isa = IsaName(kernels[best]->isa);
+  for (size_t i = 0; i < kernels.size(); ++i) plan.candidates.push_back({std::string(kernels[i]->name), seconds[i]});
+  return plan;
+}
+
+// Rows of a layer's product: every dimension of its input but the last.
+int64_t RowsOf(const DenseLayer& layer, const std::map<std::string, ValueInfo>& values, int64_t batch) {
+  const auto found = values.find(layer.input);
+  if (found == values.end()) return batch;
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < found->second.shape.size(); ++i) {
+    rows *= found->second.shape[i] == -1 ? batch : found->second.shape[i];
+  }
+  return rows;
+}
+
+}  // namespace
+
+TensorMap RandomInputs(const std::vector<ValueInfo>& inputs, int64_t batch, const std::map<std::string, Shape>& shapes,
+                       uint64_t seed) {
+  TensorMap made;
+  Rng rng(seed);
+  for (const ValueInfo& input : inputs) {
+    Shape shape = input.shape;
+    if (const auto given = shapes.find(input.name); given != shapes.end()) {
+      shape = given->second;
+    } else if (!shape.empty() && shape[0] == -1) {
+      shape[0] = batch;
+    }
+    if (std::find(shape.begin(), shape.end(), -1) != shape.end()) {
+      throw Error(Code::kInvalidArgument, fmt::format("input {} is {}: only its first size is the batch, so give its "
+                                                      "shape (--shape {}=1,…)", input.name, ShapeText(input.shape), input.name));
+    }
+    made[input.name] = RandomTensor(input.dtype, shape, rng);
+  }
+  return made;
+}
+
+SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options) {
+  options.Validate();
+  const int threads = options.threads > 0 ? options.threads : UsableCpus();
+  const std::string bytes = ReadFile(path);
+  model::Graph graph = model::Graph::Parse(bytes, path.string());
+  LiftConstants(graph);
+  const TensorMap inputs = RandomInputs(graph.inputs, options.batch, options.shapes);
+  std::map<std::string, Shape> shapes;
+  for (const auto& [name, tensor] : inputs) shapes[name] = tensor.shape();
+  const std::map<std::string, ValueInfo> values = model::InferShapes(graph, shapes);
+  std::set<std::string> kept;
+  for (const ValueInfo& output : graph.outputs) kept.insert(output.name);
+  const std::vector<DenseLayer> dense = FindDense(graph, values, kept);
+
+  SavedPlan plan;
+  plan.key = PlanKey::Here(HashHex(bytes), threads);
+  plan.batch = options.batch;
+  const double layer_budget = options.seconds / 2 / static_cast<double>(std::max<size_t>(dense.size(), 1));
+  ThreadPool pool(threads);
+  for (const DenseLayer& layer : dense) {
+    plan.layers.push_back(TimeLayer(graph, layer, RowsOf(layer, values, options.batch), pool, layer_budget));
+  }
+
+  // The kernels just chosen are what the "strop" candidate is timed with.
+  const std::filesystem::path temporary = TemporaryBeside(PlanPath(path));
+  SavePlan(plan, temporary);
+  const std::vector<std::string> names = CandidateNames(dense.size());
+  std::vector<std::unique_ptr<Session>> sessions;
+  std::vector<std::function<void()>> runs;
+  try {
+    for (const std::string& name : names) {
+      SessionOptions session;
+      session.threads = threads;
+      session.prefer = name;
+      session.plan = temporary;
+      sessions.push_back(Session::Load(path, session));
+      runs.emplace_back([&inputs, &session = *sessions.back()] { session.Run(inputs); });
+    }
+  } catch (...) {
+    std::filesystem::remove(temporary);
+    throw;
+  }
+  std::filesystem::remove(temporary);
+  const std::vector<double> seconds = Interleave(runs, options.seconds / 2);
+  size_t best = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    plan.candidates.push_back({names[i], seconds[i]});
+    if (seconds[i] < seconds[0] * kLead && seconds[i] < seconds[best]) best = i;
+  }
+  plan.candidate = names[best];
+  return plan;
+}
+
+SavedPlan TunePlan(const std::filesystem::path& model, const TuneOptions& options) {
+  SavedPlan plan = MakePlan(model, options);
+  SavePlan(plan, PlanPath(model));
+  return plan;
+}
+
+}  // namespace strop::engine
