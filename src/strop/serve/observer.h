@@ -14,6 +14,7 @@
 #include "strop/base/api.h"
 #include "strop/base/tensor.h"
 #include "strop/serve/models.h"
+#include "strop/watch/label_queue.h"
 
 namespace strop::serve {
 
@@ -75,8 +76,10 @@ class STROP_API Observer {
  private:
   struct Work;
   void Loop();
-  void Process(std::vector<Observation>& batch, Work* work, bool last);
-  void Watch(const Observation& observation, Work* work);
+  void Process(const std::vector<Observation>& batch, bool last);
+  void Keep(const Observation& observation, double now, std::vector<watch::Capture>* captures) const;
+  void AskForLabels(const std::vector<watch::Capture>& captures, bool last);
+  void Watch(const Observation& observation, std::vector<std::string>* alarms);
   void Publish(const ServedModel& model);
   void Drop(int64_t rows) noexcept;
 
