@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,6 +80,19 @@ inline Tensor FitToInput(const Tensor& rows, const model::ValueInfo& input) {
                             ShapeText(found), ShapeText(input.shape)));
   }
   return std::ranges::count(shape, -1) == 0 ? result.Reshaped(shape) : result;
+}
+
+// Rows that judge must not be rows that taught. Throws kInvalidArgument naming a file that both hold.
+inline void RequireOtherFiles(const std::string& taught, const std::string& judging,
+                              const std::string& remedy) {
+  std::set<std::filesystem::path> files;
+  for (const std::filesystem::path& file : data::ResolveFiles(taught))
+    files.insert(std::filesystem::canonical(file));
+  for (const std::filesystem::path& file : data::ResolveFiles(judging)) {
+    if (!files.contains(std::filesystem::canonical(file))) continue;
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{} is in both '{}' and '{}': {}", file.string(), taught, judging, remedy));
+  }
 }
 
 }  // namespace strop::train

@@ -36,7 +36,7 @@ std::string LoadedTorchVersion(std::filesystem::path* folder) {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(&at::set_num_threads), &info) == 0 || info.dli_fname == nullptr)
     return "";
-  *folder = std::filesystem::weakly_canonical(info.dli_fname).parent_path().parent_path();
+  *folder = std::filesystem::absolute(info.dli_fname).parent_path().parent_path();
   const std::filesystem::path file = *folder / "version.py";
   if (!std::filesystem::exists(file)) return "";
   const std::string text = ReadFile(file), key = "__version__ = '";
