@@ -7,6 +7,7 @@ VENV := .venv/bin/python
 DATA := build/data/fashion
 export PYTHON
 export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := true
 
 .PHONY: all setup build data demo test test-all check claims peers wheel clean
 

@@ -39,6 +39,11 @@ def last_json(output: str) -> dict:
     return json.loads(output.strip().splitlines()[-1])
 
 
+def trial_values() -> list[float]:
+    study = Study.load(storage=f"sqlite:///{LOOP / 'strop.db'}", study_name="fashion")
+    return [trial.value for trial in study.trials if trial.value is not None]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build/dev")
@@ -61,7 +66,7 @@ def main() -> int:
                                                       "1000", "--json"], env, capture=True))
 
     measured = Measured(feed=feed, models=models, world=json.loads((LOOP / "world.json").read_text()),
-                        events=events["events"], store=LOOP / "strop.db", seconds=time.monotonic() - start)
+                        events=events["events"], trials=trial_values(), seconds=time.monotonic() - start)
     print("\n" + table_text(measured))
     write_html(measured, LOOP / "report.html")
     print(f"\nreport: {(LOOP / 'report.html').relative_to(ROOT)}")

@@ -169,7 +169,7 @@ class World:
             return None
 
     def status(self) -> dict:
-        return self.client.get("/strop/v1/status")["models"][MODEL]
+        return self.client.get("/strop/v1/status")
 
     def wait(self, what: str, ready, also=lambda: None):
         deadline = time.monotonic() + PATIENCE
@@ -217,7 +217,7 @@ def play(world: World, loop_dir: Path, retrain_labels: int) -> dict:
     world.say(f"1 clean traffic, {len(CLEAN)} images")
     for thread in world.send(clean, once(CLEAN), False, threading.Event(), "clean"):
         thread.join()
-    world.wait("the observer to see the clean traffic", lambda: world.status()["observed"] >= len(clean.champion))
+    world.wait("the observer to see the clean traffic", lambda: world.status()["captures"] >= len(clean.champion))
     measured["accuracy_before"] = clean.accuracy("champion")
     measured["false_alarms"] = world.status()["alarms"]
 
@@ -245,7 +245,7 @@ def play(world: World, loop_dir: Path, retrain_labels: int) -> dict:
 
     def judged():
         candidates = [c for c in world.client.get("/strop/v1/candidates") if c["path"] == str(bad)]
-        return candidates and candidates[-1]["state"] != "offered" and candidates[-1]
+        return candidates and candidates[0]["state"] != "offered" and candidates[0]  # the newest comes first
     candidate = world.wait("a judgement of the candidate", judged,
                            lambda: world.answer_labels(before_offer, given))
     measured["bad_candidate"] = {"state": candidate["state"], "evidence": candidate["evidence"]}
@@ -274,14 +274,14 @@ def play(world: World, loop_dir: Path, retrain_labels: int) -> dict:
     before_kill = world.status()
     back, stop = Phase(), threading.Event()
     threads = world.send(back, again_and_again(AFTER_SWAP), True, stop, "back")
-    pid = world.client.get("/strop/v1/status")["pid"]
+    pid = before_kill["pid"]
     with world.lock:
         world.killed_at = time.monotonic()
     os.kill(pid, signal.SIGKILL)
 
     def alive():
         try:
-            return world.client.get("/strop/v1/status")["pid"] != pid
+            return world.status()["pid"] != pid
         except (OSError, http.client.HTTPException):
             return False
     world.wait("the server to come back", alive)

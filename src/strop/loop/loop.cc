@@ -240,7 +240,7 @@ class Loop {
   void Swap() {
     Serve();
     const fs::path served = Model("int8");
-    server_.Swap(served);
+    server_.Swap(served, RoundFile("labelled.parquet"));  // from now on the drifted rows are what is expected
     const std::string before = state_.champion_served;
     state_.champion_served = served.string();
     state_.champion_f32 = Model("f32").string();
@@ -261,7 +261,7 @@ class Loop {
       const Decision decision = CompareWithChampion(offer->path);
       evidence = decision.evidence_json;
       promote = decision.promote;
-      if (promote) server_.Swap(offer->path);
+      if (promote) server_.Swap(offer->path, RoundFile("labelled.parquet"));
     } catch (const Error& error) {
       if (error.code() == Code::kCancelled) throw;
       promote = false;

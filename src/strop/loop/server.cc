@@ -90,10 +90,11 @@ void ServerProcess::KeepAlive() {
   log_("server_back", nlohmann::json{{"http", http_}, {"pid", process_->pid()}}.dump());
 }
 
-void ServerProcess::Swap(const std::filesystem::path& model) {
+void ServerProcess::Swap(const std::filesystem::path& model, const std::filesystem::path& reference) {
   Ask(project_.loop.directory / "serve.sock",
-      {{"load", {{"name", project_.serve.name}, {"path", model.string()}}}}, kSwapTimeout);
+      {{"load", {{"name", project_.serve.name}, {"path", model.string()}, {"reference", reference.string()}}}}, kSwapTimeout);
   model_ = model;
+  reference_ = reference;
 }
 
 void ServerProcess::Stop() {

@@ -25,8 +25,9 @@ class STROP_API ServerProcess {
   // Starts it again when it died; the server itself comes back with the champion it last acknowledged. Throws
   // kUnavailable when it died within ten seconds of its start three times in a row.
   void KeepAlive();
-  // Loads `model` as the champion and waits until it is live and saved. Throws what the server answers.
-  void Swap(const std::filesystem::path& model);
+  // Loads `model` as the champion, watched against the rows of `reference`, and waits until it is live and saved.
+  // Throws what the server answers.
+  void Swap(const std::filesystem::path& model, const std::filesystem::path& reference);
   void Stop();
 
   const std::string& http() const noexcept { return http_; }
