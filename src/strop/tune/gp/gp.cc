@@ -1,0 +1,163 @@
+#include "strop/tune/gp/gp.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <Eigen/Cholesky>
+
+#include "strop/base/error.h"
+#include "strop/tune/gp/lbfgs.h"
+
+namespace strop::tune::gp {
+namespace {
+
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+// Keeps the covariance positive definite when points coincide and the noise is fitted away.
+constexpr double kJitter = 1e-8;
+
+// Of many samples, those that a fit looks at.
+Samples Thin(const Samples& samples) {
+  const Eigen::Index n = samples.outputs.size();
+  if (n <= kFitSamples) return samples;
+  std::vector<Eigen::Index> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return samples.outputs[a] < samples.outputs[b]; });
+  const Eigen::Index best = kFitSamples / 4, rest = kFitSamples - best;
+  Samples thin{MatrixXd(kFitSamples, samples.points.cols()), VectorXd(kFitSamples), samples.group, samples.groups};
+  for (Eigen::Index i = 0; i < kFitSamples; ++i) {
+    const Eigen::Index from = i < best ? i : best + (i - best) * (n - best) / rest;
+    thin.points.row(i) = samples.points.row(order[static_cast<size_t>(from)]);
+    thin.outputs[i] = samples.outputs[order[static_cast<size_t>(from)]];
+  }
+  return thin;
+}
+
+double Square(double x) { return x * x; }
+
+}  // namespace
+
+Prior::Prior(int groups)
+    : lengthscale_mean(std::sqrt(2.0) + 0.5 * std::log(std::max(1, groups))), lengthscale_deviation(std::sqrt(3.0)) {}
+
+Hyper Prior::Mode(int groups) const {
+  return {VectorXd::Constant(groups, lengthscale_mean), signal_mean, noise_mean};
+}
+
+LogPosterior::LogPosterior(const Samples& samples, const Prior& prior)
+    : distances_(PairDistances(samples.points, samples.group, samples.groups)),
+      outputs_(samples.outputs),
+      prior_(prior) {}
+
+double LogPosterior::operator()(const VectorXd& vector, VectorXd& gradient) const {
+  const Hyper hyper = Hyper::FromVector(vector);
+  const Eigen::Index n = outputs_.size(), groups = hyper.log_lengthscale.size();
+  const VectorXd weights = (-2 * hyper.log_lengthscale).array().exp();
+  const double signal = std::exp(hyper.log_signal), noise = std::exp(hyper.log_noise);
+
+  Eigen::ArrayXd k, c;
+  Matern52FromSquares((distances_ * weights).array(), k, c);
+  MatrixXd covariance(n, n);
+  Eigen::Index at = 0;
+  // Pairs are listed row by row; filling the upper triangle's columns keeps the copies contiguous.
+  for (Eigen::Index i = 0; i < n; ++i) {
+    covariance.col(i).head(i) = signal * k.segment(at, i);
+    covariance(i, i) = signal + noise + kJitter;
+    at += i;
+  }
+  const Eigen::LLT<MatrixXd, Eigen::Upper> llt(covariance);
+  gradient.setZero(groups + 2);
+  if (llt.info() != Eigen::Success) return std::numeric_limits<double>::quiet_NaN();
+  const VectorXd alpha = llt.solve(outputs_);
+  const MatrixXd inverse = llt.solve(MatrixXd::Identity(n, n));
+
+  double value = -0.5 * outputs_.dot(alpha) - llt.matrixLLT().diagonal().array().log().sum() -
+                 0.5 * static_cast<double>(n) * std::log(2 * M_PI);
+  // dL/dθ = ½ tr((ααᵀ - K⁻¹) dK/dθ); off the diagonal every pair counts twice, which cancels the half.
+  Eigen::ArrayXd pull(k.size());
+  at = 0;
+  for (Eigen::Index i = 0; i < n; ++i) {
+    pull.segment(at, i) = alpha.head(i).array() * alpha[i] - inverse.col(i).head(i).array();
+    at += i;
+  }
+  const double diagonal = 0.5 * (alpha.squaredNorm() - inverse.trace());
+  gradient.head(groups) = signal * (distances_.transpose() * (pull * c).matrix()).cwiseProduct(weights);
+  gradient[groups] = signal * ((pull * k).sum() + diagonal);
+  gradient[groups + 1] = noise * diagonal;
+
+  auto prior = [&](Eigen::Index i, double mean, double deviation) {
+    value -= 0.5 * Square((vector[i] - mean) / deviation);
+    gradient[i] -= (vector[i] - mean) / Square(deviation);
+  };
+  for (Eigen::Index g = 0; g < groups; ++g) prior(g, prior_.lengthscale_mean, prior_.lengthscale_deviation);
+  prior(groups, prior_.signal_mean, prior_.signal_deviation);
+  prior(groups + 1, prior_.noise_mean, prior_.noise_deviation);
+  return value;
+}
+
+Hyper FitHyper(const Samples& samples) {
+  const Prior prior(samples.groups);
+  const LogPosterior posterior(Thin(samples), prior);
+  const Objective loss = [&](const VectorXd& x, VectorXd& gradient) {
+    const double value = posterior(x, gradient);
+    gradient = -gradient;
+    return -value;
+  };
+  const Eigen::Index size = samples.groups + 2;
+  VectorXd low = VectorXd::Constant(size, std::log(0.01)), high = VectorXd::Constant(size, std::log(1000.0));
+  low.tail(2) << std::log(0.01), std::log(1e-6);
+  high.tail(2) << std::log(100.0), std::log(1.0);
+  Hyper rough = prior.Mode(samples.groups);
+  rough.log_lengthscale.setConstant(std::log(0.3) + 0.5 * std::log(std::max(1, samples.groups)));
+  rough.log_noise = -6;
+  LbfgsOptions options;
+  options.max_evaluations = 24;
+  options.value_tolerance = 1e-5;
+  const LbfgsResult a = MinimizeLbfgs(loss, prior.Mode(samples.groups).ToVector(), low, high, options);
+  const LbfgsResult b = MinimizeLbfgs(loss, rough.ToVector(), low, high, options);
+  return Hyper::FromVector(b.value < a.value ? b.x : a.x);
+}
+
+Gp::Gp(Samples samples, const Hyper& hyper) : samples_(std::move(samples)), kernel_(samples_.group, hyper) {
+  MatrixXd covariance = kernel_.Cross(samples_.points, samples_.points.transpose());
+  double extra = std::exp(hyper.log_noise) + kJitter;
+  for (int attempt = 0;; ++attempt) {
+    covariance.diagonal().setConstant(kernel_.signal() + extra);
+    const Eigen::LLT<MatrixXd> llt(covariance);
+    if (llt.info() == Eigen::Success) {
+      factor_ = llt.matrixL();
+      alpha_ = llt.solve(samples_.outputs);
+      return;
+    }
+    if (attempt == 8) throw Error(Code::kInternal, "the covariance of the trials is not positive definite");
+    extra *= 10;
+  }
+}
+
+void Gp::Predict(const MatrixXd& queries, VectorXd& mean, VectorXd& deviation) const {
+  MatrixXd k = kernel_.Cross(samples_.points, queries);
+  mean = k.transpose() * alpha_;
+  factor_.triangularView<Eigen::Lower>().solveInPlace(k);
+  deviation = (kernel_.signal() - k.colwise().squaredNorm().transpose().array()).max(1e-12).sqrt();
+}
+
+Gp::Point Gp::PredictWithGradient(const VectorXd& x) const {
+  VectorXd k;
+  MatrixXd gradient;
+  kernel_.CrossWithGradient(samples_.points, x, k, gradient);
+  Point point;
+  point.mean = k.dot(alpha_);
+  point.mean_gradient = gradient.transpose() * alpha_;
+  VectorXd v = factor_.triangularView<Eigen::Lower>().solve(k);
+  const double variance = std::max(1e-12, kernel_.signal() - v.squaredNorm());
+  point.deviation = std::sqrt(variance);
+  factor_.triangularView<Eigen::Lower>().adjoint().solveInPlace(v);
+  point.deviation_gradient = -(gradient.transpose() * v) / point.deviation;
+  return point;
+}
+
+}  // namespace strop::tune::gp

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include "strop/base/api.h"
+#include "strop/tune/gp/kernel.h"
+
+namespace strop::tune::gp {
+
+// Observations in a surrogate's terms: rows of `points` in [0, 1]^d, outputs standardised, lower is better.
+struct STROP_API Samples {
+  Eigen::MatrixXd points;
+  Eigen::VectorXd outputs;
+  std::vector<int> group;  // one a coordinate: which lengthscale it uses
+  int groups = 0;
+};
+
+// Prior of the hyperparameters. Lengthscales are log-normal around √groups (Hvarfner, Hellsten and Nardi, "Vanilla
+// Bayesian Optimization Performs Great in High Dimensions", ICML 2024; Xu et al., ICLR 2025): the function is taken to
+// be simpler the more parameters there are. Means and deviations are of the logarithms.
+struct STROP_API Prior {
+  double lengthscale_mean, lengthscale_deviation;
+  double signal_mean = 0, signal_deviation = 1;
+  double noise_mean = -4, noise_deviation = 1;
+
+  explicit Prior(int groups);
+  Hyper Mode(int groups) const;
+};
+
+// Log marginal likelihood plus log prior, up to a constant, and its gradient by Hyper::ToVector() (Rasmussen and
+// Williams, 2006, equations 2.30 and 5.9). Not a number where the covariance is not positive definite.
+class STROP_API LogPosterior {
+ public:
+  LogPosterior(const Samples& samples, const Prior& prior);
+  double operator()(const Eigen::VectorXd& hyper, Eigen::VectorXd& gradient) const;
+
+ private:
+  Eigen::MatrixXd distances_;
+  Eigen::VectorXd outputs_;
+  Prior prior_;
+};
+
+// The most probable hyperparameters, by L-BFGS from the prior's mode and from short lengthscales. Of more than
+// kFitSamples samples it uses the best quarter and an even choice of the rest: the cost of a fit stays bounded, while
+// predictions use all samples.
+inline constexpr Eigen::Index kFitSamples = 160;
+STROP_API Hyper FitHyper(const Samples& samples);
+
+// The process conditioned on samples. Immutable; thread safe.
+class STROP_API Gp {
+ public:
+  Gp(Samples samples, const Hyper& hyper);
+
+  // Of the function without noise, at the columns of `queries`.
+  void Predict(const Eigen::MatrixXd& queries, Eigen::VectorXd& mean, Eigen::VectorXd& deviation) const;
+
+  struct Point {
+    double mean, deviation;
+    Eigen::VectorXd mean_gradient, deviation_gradient;
+  };
+  Point PredictWithGradient(const Eigen::VectorXd& x) const;
+
+  const Samples& samples() const noexcept { return samples_; }
+
+ private:
+  Samples samples_;
+  Matern52 kernel_;
+  Eigen::MatrixXd factor_;  // lower Cholesky factor
+  Eigen::VectorXd alpha_;   // K⁻¹ y
+};
+
+}  // namespace strop::tune::gp

@@ -1,0 +1,87 @@
+#include "strop/tune/sampler.h"
+
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "strop/tune/sobol.h"
+
+namespace strop::tune {
+namespace {
+
+TEST(SobolTest, FirstPointsAreTheTextbooks) {
+  // Joe and Kuo's example output for new-joe-kuo-6.21201, three dimensions, in Gray code order.
+  const double expected[8][3] = {{0, 0, 0},          {0.5, 0.5, 0.5},       {0.75, 0.25, 0.25},
+                                 {0.25, 0.75, 0.75}, {0.375, 0.375, 0.625}, {0.875, 0.875, 0.125},
+                                 {0.625, 0.125, 0.875}, {0.125, 0.625, 0.375}};
+  for (uint64_t i = 0; i < 8; ++i) {
+    const auto point = SobolPoint(i, 3, 0, false);
+    for (size_t d = 0; d < 3; ++d) EXPECT_EQ(point[d], expected[i][d]) << i << " " << d;
+  }
+}
+
+TEST(SobolTest, EveryDimensionIsAPermutationOfTheStrata) {
+  for (bool shift : {false, true})
+    for (size_t d = 0; d < kSobolDimensions; ++d) {
+      std::set<int> strata;
+      for (uint64_t i = 0; i < 256; ++i) strata.insert(static_cast<int>(SobolPoint(i, kSobolDimensions, 7, shift)[d] * 256));
+      EXPECT_EQ(strata.size(), 256u) << d;
+    }
+}
+
+Space Small() {
+  return Space({{"opt", ChoiceList{{std::string("sgd"), std::string("adam")}}, {}},
+                {"nesterov", ChoiceList{{true, false}}, {{"opt", std::string("sgd")}}},
+                {"layers", IntRange{1, 4}, {}}});
+}
+
+class DiscreteSamplerTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(DiscreteSamplerTest, TriesEveryConfigurationOnceAndThenSaysExhausted) {
+  const Space space = Small();
+  const auto sampler = MakeSampler(GetParam());
+  std::vector<Observation> finished, pending;
+  std::set<std::string> seen;
+  for (int64_t trial = 0; trial < 12; ++trial) {
+    const Params params = sampler->Ask({space, finished, pending, true, 5, trial});
+    space.Check(params);
+    ASSERT_TRUE(seen.insert(ParamsText(params)).second) << ParamsText(params);
+    const double value = static_cast<double>(std::get<int64_t>(params.at("layers"))) + (params.count("nesterov") ? 0 : 10);
+    // Every third trial stays running, so that both histories count.
+    if (trial % 3 == 2) pending.push_back({trial, params, {}});
+    else finished.push_back({trial, params, value});
+  }
+  EXPECT_THROW(sampler->Ask({space, finished, pending, true, 5, 12}), Exhausted);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DiscreteSamplerTest, testing::Values("random", "sobol", "grid", "gp", "auto"));
+
+class SamplerPurityTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(SamplerPurityTest, AnswersDependOnTheQuestionAlone) {
+  const Space space({{"x", FloatRange{-5, 10}, {}}, {"n", IntRange{1, 64, true}, {}}});
+  std::vector<Observation> finished;
+  for (int64_t trial = 0; trial < 14; ++trial) {
+    const Params params = MakeSampler(GetParam())->Ask({space, finished, {}, true, 9, trial});
+    const auto other = MakeSampler(GetParam());
+    other->Ask({space, {}, {}, true, 1, trial + 100});
+    ASSERT_EQ(other->Ask({space, finished, {}, true, 9, trial}), params);
+    const double x = std::get<double>(params.at("x"));
+    finished.push_back({trial, params, x * x + std::abs(std::log(static_cast<double>(std::get<int64_t>(params.at("n"))) / 8))});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SamplerPurityTest, testing::Values("random", "sobol", "gp"));
+
+TEST(SamplerTest, UnknownNameListsWhatThereIs) {
+  try {
+    MakeSampler("tpe");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "sampler \"tpe\": expected auto, gp, random, sobol or grid");
+  }
+}
+
+}  // namespace
+}  // namespace strop::tune

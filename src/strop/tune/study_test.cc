@@ -1,0 +1,275 @@
+#include "strop/tune/study.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "strop/tune/owner.h"
+
+namespace strop::tune {
+namespace {
+
+using testing::HasSubstr;
+
+Space Plane() { return Space({{"x", FloatRange{-5, 10}, {}}, {"n", IntRange{1, 100}, {}}}); }
+
+double Bowl(const Params& params) {
+  return std::pow(std::get<double>(params.at("x")) - 2, 2) +
+         std::pow(static_cast<double>(std::get<int64_t>(params.at("n"))) / 10 - 3, 2);
+}
+
+class StudyTest : public testing::Test {
+ protected:
+  StudyTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "strop-study-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+  }
+  ~StudyTest() override { std::filesystem::remove_all(folder_); }
+
+  StudyOptions Options(const std::string& file, const std::string& sampler = "gp") const {
+    return {(folder_ / file).string(), "s", Plane(), "minimize", sampler, 7, true, false};
+  }
+  static void Run(Study& study, int trials) {
+    for (int i = 0; i < trials; ++i) {
+      const TrialRecord trial = *study.Ask();
+      study.Tell(trial.number, Bowl(trial.params));
+    }
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(StudyTest, FiftyTrialsEqualTwentyFiveRestartTwentyFive) {
+  Study whole(Options("whole.db"));
+  Run(whole, 50);
+  {
+    Study first(Options("halves.db"));
+    Run(first, 25);
+  }
+  Study second(Options("halves.db"));
+  Run(second, 25);
+  const auto a = whole.Trials(), b = second.Trials();
+  ASSERT_EQ(a.size(), 50u);
+  ASSERT_EQ(b.size(), 50u);
+  for (size_t i = 0; i < 50; ++i) EXPECT_EQ(a[i].params, b[i].params) << i;
+  EXPECT_LT(*second.Best()->value, 0.05);
+}
+
+TEST_F(StudyTest, TellsOnceAndKnowsItsTrials) {
+  Study study(Options("s.db", "random"));
+  const TrialRecord trial = *study.Ask();
+  EXPECT_EQ(trial.state, TrialState::kRunning);
+  study.Report(trial.number, 2, 0.5);
+  study.Report(trial.number, 1, 0.75);
+  study.Report(trial.number, 2, 0.25);
+  study.Tell(trial.number, 1.5);
+  try {
+    study.Tell(trial.number, 2);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kFailedPrecondition);
+    EXPECT_STREQ(e.what(), "trial 0 of study \"s\" is already done");
+  }
+  EXPECT_THROW(study.Tell(9, 2), Error);
+  EXPECT_THROW(study.Report(0, 3, 1), Error);
+  const auto reports = study.Reports(0);
+  ASSERT_EQ(reports.size(), 2u);
+  EXPECT_EQ(reports[0].value, 0.75);
+  EXPECT_EQ(reports[1].value, 0.25);
+  EXPECT_EQ(*study.Trials()[0].value, 1.5);
+}
+
+TEST_F(StudyTest, BestIgnoresFailedAndPruned) {
+  for (const char* direction : {"minimize", "maximize"}) {
+    StudyOptions options = Options("s.db", "random");
+    options.name = direction;
+    options.direction = direction;
+    Study study(options);
+    for (double value : {3.0, 1.0, 2.0, 1.0, std::nan(""), double{INFINITY}}) study.Tell(study.Ask()->number, value);
+    study.TellFailed(study.Ask()->number, "crashed");
+    study.TellPruned(study.Ask()->number, 0.5);
+    EXPECT_EQ(study.Best()->number, study.minimize() ? 1 : 0);
+    const auto trials = study.Trials();
+    EXPECT_EQ(trials[4].state, TrialState::kFailed);
+    EXPECT_EQ(trials[4].error, "its value is nan");
+    EXPECT_EQ(trials[6].error, "crashed");
+    EXPECT_EQ(trials[7].state, TrialState::kPruned);
+  }
+}
+
+TEST_F(StudyTest, ReopeningChecksWhatItWasMadeWith) {
+  { Study study(Options("s.db", "random")); }
+  auto complaint = [&](StudyOptions options) -> std::string {
+    try {
+      Study study(std::move(options));
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  StudyOptions options = Options("s.db", "random");
+  options.load_if_exists = false;
+  EXPECT_THAT(complaint(options), HasSubstr("already in"));
+  options = Options("s.db", "random");
+  options.direction = "maximize";
+  EXPECT_THAT(complaint(options), HasSubstr("made to minimize, not to maximize"));
+  options.direction = "up";
+  EXPECT_THAT(complaint(options), HasSubstr("expected minimize or maximize"));
+  options = Options("s.db", "random");
+  options.space = Space({{"x", FloatRange{-5, 11}, {}}, {"n", IntRange{1, 100}, {}}});
+  EXPECT_THAT(complaint(options), HasSubstr("\"x\" differs"));
+  options = Options("s.db", "random");
+  options.must_exist = true;
+  options.direction = "maximize";
+  EXPECT_EQ(complaint(options), "");
+  options.name = "t";
+  EXPECT_THAT(complaint(options), HasSubstr("\"t\" is not in"));
+  options = Options("s.db", "random");
+  options.seed = 99;
+  Study study(options);
+  EXPECT_EQ(study.seed(), 7u);
+}
+
+// Asks in a child process, which then dies as by kill -9.
+void AskAndDie(const StudyOptions& options, int trials) {
+  const pid_t child = fork();
+  if (child == 0) {
+    Study study(options);
+    for (int i = 0; i < trials; ++i) study.Ask();
+    kill(getpid(), SIGKILL);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+}
+
+TEST_F(StudyTest, TrialsOfADeadProcessAreRunAgainAndChangeNothing) {
+  const StudyOptions options = Options("killed.db");
+  {
+    Study study(options);
+    Run(study, 10);
+  }
+  AskAndDie(options, 1);
+  Study study(options);
+  const TrialRecord again = *study.Ask();
+  EXPECT_EQ(again.number, 10);
+  EXPECT_EQ(again.attempts, 2);
+  study.Tell(again.number, Bowl(again.params));
+  Run(study, 5);
+
+  Study whole(Options("whole.db"));
+  Run(whole, 16);
+  const auto a = whole.Trials(), b = study.Trials();
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].params, b[i].params) << i;
+}
+
+TEST_F(StudyTest, ATrialThatKillsItsProcessFailsInTheEnd) {
+  const StudyOptions options = Options("s.db", "random");
+  for (int64_t attempt = 0; attempt < Study::kMaxAttempts; ++attempt) AskAndDie(options, 1);
+  Study study(options);
+  EXPECT_EQ(study.Ask()->number, 1);
+  const auto trials = study.Trials();
+  EXPECT_EQ(trials[0].state, TrialState::kFailed);
+  EXPECT_THAT(trials[0].error, HasSubstr("3 attempts"));
+}
+
+TEST_F(StudyTest, TrialsOfALiveProcessAreLeftAlone) {
+  Study one(Options("s.db", "random")), other(Options("s.db", "random"));
+  EXPECT_EQ(one.Ask()->number, 0);
+  EXPECT_EQ(other.Ask()->number, 1);
+  one.Release(0);
+  EXPECT_EQ(other.Ask()->number, 0);
+  other.Tell(0, 1);
+  EXPECT_EQ(one.Best()->number, 0);
+}
+
+TEST_F(StudyTest, LimitCountsRunningAndFinished) {
+  Study study(Options("s.db", "random"));
+  Run(study, 2);
+  EXPECT_TRUE(study.Ask(3));
+  EXPECT_FALSE(study.Ask(3));
+  study.Release(2);
+  EXPECT_EQ(study.Ask(3)->number, 2);
+}
+
+TEST_F(StudyTest, ThreadsAndProcessesShareADiscreteSpaceWithoutRepeats) {
+  StudyOptions options = Options("s.db", "random");
+  options.space = Space({{"n", IntRange{1, 40}, {}}});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      Study study(options);
+      for (int i = 0; i < 10; ++i) {
+        const TrialRecord trial = *study.Ask();
+        study.Tell(trial.number, static_cast<double>(std::get<int64_t>(trial.params.at("n"))));
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  Study study(options);
+  std::set<int64_t> seen;
+  for (const TrialRecord& trial : study.Trials()) seen.insert(std::get<int64_t>(trial.params.at("n")));
+  EXPECT_EQ(seen.size(), 40u);
+  EXPECT_THROW(study.Ask(), Exhausted);
+  EXPECT_THROW(study.Ask(), Exhausted);
+}
+
+TEST_F(StudyTest, SpaceDefinedByRunIsLearntAndResumes) {
+  StudyOptions options = Options("s.db");
+  options.space = Space();
+  const Parameter x{"x", FloatRange{-5, 10}, {}}, n{"n", IntRange{1, 100}, {}};
+  auto run = [&](Study& study, int trials) {
+    for (int i = 0; i < trials; ++i) {
+      const int64_t number = study.Ask()->number;
+      Params params;
+      params["x"] = study.Suggest(number, x);
+      EXPECT_EQ(study.Suggest(number, x), params["x"]);
+      params["n"] = study.Suggest(number, n);
+      study.Tell(number, Bowl(params));
+    }
+  };
+  {
+    Study study(options);
+    run(study, 20);
+    EXPECT_EQ(study.Trials()[19].params.size(), 2u);
+  }
+  Study study(options);
+  run(study, 20);
+  options.storage = (folder_ / "whole.db").string();
+  Study whole(options);
+  run(whole, 40);
+  for (size_t i = 0; i < 40; ++i) EXPECT_EQ(study.Trials()[i].params, whole.Trials()[i].params) << i;
+  EXPECT_LT(*study.Best()->value, 0.2);
+  EXPECT_THROW(study.Suggest(study.Ask()->number, {"x", FloatRange{0, 1}, {}}), Error);
+}
+
+TEST(OwnerTest, ThisProcessLivesAndAnEndedOneIsDead) {
+  EXPECT_FALSE(OwnerIsDead(ProcessOwner()));
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string owner = ProcessOwner();
+    if (write(ends[1], owner.data(), owner.size()) < 0) _exit(1);
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  char buffer[512];
+  const ssize_t size = read(ends[0], buffer, sizeof buffer);
+  ASSERT_GT(size, 0);
+  EXPECT_TRUE(OwnerIsDead(std::string(buffer, static_cast<size_t>(size))));
+  close(ends[0]);
+  close(ends[1]);
+  EXPECT_FALSE(OwnerIsDead("another-host/boot/1/1"));
+}
+
+}  // namespace
+}  // namespace strop::tune
