@@ -55,8 +55,9 @@ CpuFlags DetectLimited() {
   if (forced == nullptr || *forced == '\0') return flags;
   const Isa isa = ParseIsa(forced);
   if (isa > HighestIsa(flags)) {
-    throw Error(Code::kInvalidArgument, fmt::format("STROP_ISA={}: this CPU has {} at most; name that or a lower one",
-                                                    forced, IsaName(HighestIsa(flags))));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("STROP_ISA={}: this CPU has {} at most; name that or a lower one", forced,
+                            IsaName(HighestIsa(flags))));
   }
   return Limit(flags, isa);
 }
@@ -69,8 +70,10 @@ Isa ParseIsa(std::string_view name) {
   for (size_t i = 0; i < std::size(kIsaNames); ++i) {
     if (kIsaNames[i] == name) return static_cast<Isa>(i);
   }
-  throw Error(Code::kInvalidArgument,
-              fmt::format("unknown instruction set \"{}\" (STROP_ISA): expected scalar, avx2, avx512 or avx512vnni", name));
+  throw Error(
+      Code::kInvalidArgument,
+      fmt::format("unknown instruction set \"{}\" (STROP_ISA): expected scalar, avx2, avx512 or avx512vnni",
+                  name));
 }
 
 Isa HighestIsa(const CpuFlags& flags) noexcept {
@@ -98,7 +101,7 @@ std::string CpuModel() {
   if (Cpuid(0x80000000u).eax < 0x80000004u) return "unknown";
   for (unsigned i = 0; i < 3; ++i) {
     const Registers r = Cpuid(0x80000002u + i);
-    std::memcpy(brand.data() + i * 16, &r, 16);
+    std::memcpy(brand.data() + size_t{i} * 16, &r, 16);
   }
   std::string text(brand.data());
   const size_t first = text.find_first_not_of(' ');

@@ -28,8 +28,8 @@ STROP_API Isa HighestIsa(const CpuFlags& flags) noexcept;
 // The flags with everything above `isa` cleared.
 STROP_API CpuFlags Limit(CpuFlags flags, Isa isa) noexcept;
 
-// CPUID and XGETBV of this machine, limited by STROP_ISA. Throws kInvalidArgument when STROP_ISA is not a name, or
-// names a set that this CPU lacks. Read once; thread safe.
+// CPUID and XGETBV of this machine, limited by STROP_ISA. Throws kInvalidArgument when STROP_ISA is not a
+// name, or names a set that this CPU lacks. Read once; thread safe.
 STROP_API const CpuFlags& Cpu();
 // The processor's brand string, as in /proc/cpuinfo "model name".
 STROP_API std::string CpuModel();

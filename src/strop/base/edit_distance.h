@@ -7,8 +7,8 @@
 
 namespace strop {
 
-// Letters to insert, delete or replace to make one word of the other (Levenshtein 1966): finds what a misspelt word
-// meant. Header only, for the `strop` command links nothing.
+// Letters to insert, delete or replace to make one word of the other (Levenshtein 1966): finds what a
+// misspelt word meant. Header only, for the `strop` command links nothing.
 inline size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;

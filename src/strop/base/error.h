@@ -26,8 +26,8 @@ enum class Code {
 // "invalid_argument", "not_found", … stable; used in JSON and in the wire formats.
 STROP_API std::string_view CodeName(Code code) noexcept;
 
-// The one exception of the library. The message is one line that names what, where, the value found and what is
-// accepted or how to mend it. Thread safe as any value.
+// The one exception of the library. The message is one line that names what, where, the value found and what
+// is accepted or how to mend it. Thread safe as any value.
 class STROP_API Error : public std::exception {
  public:
   Error(Code code, std::string message);

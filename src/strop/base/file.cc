@@ -75,7 +75,9 @@ std::filesystem::path TemporaryBeside(const std::filesystem::path& path) {
   static std::atomic<unsigned> counter{0};
   std::error_code error;
   std::filesystem::create_directories(Folder(path), error);
-  if (error) throw Error(Code::kIo, fmt::format("cannot make the folder {}: {}", Folder(path).string(), error.message()));
+  if (error)
+    throw Error(Code::kIo,
+                fmt::format("cannot make the folder {}: {}", Folder(path).string(), error.message()));
   // The name ends as the target's does, because some writers choose a format by it.
   return Folder(path) / fmt::format(".{}.{}-{}.tmp{}", path.stem().string(), ::getpid(), counter++,
                                     path.extension().string());
@@ -90,11 +92,13 @@ void CommitFile(const std::filesystem::path& temporary, const std::filesystem::p
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes) {
   ReplaceFileAtomically(path, [&](const std::filesystem::path& temporary) {
     const Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (file.get() < 0) throw Error(Code::kIo, fmt::format("cannot write {}: {}", path.string(), std::strerror(errno)));
+    if (file.get() < 0)
+      throw Error(Code::kIo, fmt::format("cannot write {}: {}", path.string(), std::strerror(errno)));
     while (!bytes.empty()) {
       const ssize_t wrote = ::write(file.get(), bytes.data(), bytes.size());
       if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) throw Error(Code::kIo, fmt::format("cannot write {}: {}", path.string(), std::strerror(errno)));
+      if (wrote < 0)
+        throw Error(Code::kIo, fmt::format("cannot write {}: {}", path.string(), std::strerror(errno)));
       bytes.remove_prefix(static_cast<size_t>(wrote));
     }
   });

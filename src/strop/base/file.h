@@ -11,8 +11,8 @@ namespace strop {
 // Whole file as bytes. Throws kNotFound or kIo naming the path.
 STROP_API std::string ReadFile(const std::filesystem::path& path);
 
-// Writes beside the target, syncs, renames over it and syncs the folder: after a crash the target holds either the
-// old bytes or the new ones. Makes missing parent folders. Throws kIo.
+// Writes beside the target, syncs, renames over it and syncs the folder: after a crash the target holds
+// either the old bytes or the new ones. Makes missing parent folders. Throws kIo.
 STROP_API void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
 
 // The same for a file that something else writes: fill(temporary path), then sync and rename.

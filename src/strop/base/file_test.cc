@@ -70,7 +70,8 @@ TEST(FileTest, AFailedReplacementLeavesTheOldBytesAndNoRest) {
   EXPECT_EQ(ReadFile(path), "new");
 }
 
-// XXH3_128bits of no bytes and seed 0: 99aa06d3014798d86001c324468d497f, in the xxHash project's own test vectors.
+// XXH3_128bits of no bytes and seed 0: 99aa06d3014798d86001c324468d497f, in the xxHash project's own test
+// vectors.
 TEST(FileTest, HashIsXxh3) {
   EXPECT_EQ(HashHex(""), "99aa06d3014798d86001c324468d497f");
   EXPECT_NE(HashHex("a"), HashHex("b"));

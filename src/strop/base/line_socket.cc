@@ -26,9 +26,10 @@ sockaddr_un AddressOf(const std::filesystem::path& path) {
   address.sun_family = AF_UNIX;
   const std::string& text = path.native();
   if (text.empty() || text.size() >= sizeof address.sun_path) {
-    throw Error(Code::kInvalidArgument,
-                fmt::format("socket path {} has {} bytes: expected 1 to {}; choose a folder with a shorter path", text,
-                            text.size(), sizeof address.sun_path - 1));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("socket path {} has {} bytes: expected 1 to {}; choose a folder with a shorter path",
+                    text, text.size(), sizeof address.sun_path - 1));
   }
   std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
   return address;
@@ -36,7 +37,9 @@ sockaddr_un AddressOf(const std::filesystem::path& path) {
 
 int NewSocket(const std::filesystem::path& path) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw Error(Code::kIo, fmt::format("cannot make a socket for {}: {}", path.string(), std::strerror(errno)));
+  if (fd < 0)
+    throw Error(Code::kIo,
+                fmt::format("cannot make a socket for {}: {}", path.string(), std::strerror(errno)));
   return fd;
 }
 
@@ -59,7 +62,8 @@ bool WaitReadable(int fd, std::chrono::milliseconds timeout) {
     pollfd entry{fd, POLLIN, 0};
     const int ready = ::poll(&entry, 1, left);
     if (ready > 0) return true;
-    if (ready < 0 && errno != EINTR) throw Error(Code::kIo, fmt::format("cannot wait on a socket: {}", std::strerror(errno)));
+    if (ready < 0 && errno != EINTR)
+      throw Error(Code::kIo, fmt::format("cannot wait on a socket: {}", std::strerror(errno)));
     if (timeout.count() >= 0 && Clock::now() >= deadline) return false;
   }
 }
@@ -67,7 +71,9 @@ bool WaitReadable(int fd, std::chrono::milliseconds timeout) {
 }  // namespace
 
 LineSocket::LineSocket(LineSocket&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), buffer_(std::move(other.buffer_)), scanned_(std::exchange(other.scanned_, 0)) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      buffer_(std::move(other.buffer_)),
+      scanned_(std::exchange(other.scanned_, 0)) {}
 
 LineSocket& LineSocket::operator=(LineSocket&& other) noexcept {
   std::swap(fd_, other.fd_);
@@ -84,7 +90,8 @@ LineSocket LineSocket::Connect(const std::filesystem::path& path) {
   const sockaddr_un address = AddressOf(path);
   LineSocket socket(NewSocket(path));
   if (const int error = ConnectTo(socket.fd_, address); error != 0) {
-    throw Error(Code::kUnavailable, fmt::format("nothing listens on {}: {}", path.string(), std::strerror(error)));
+    throw Error(Code::kUnavailable,
+                fmt::format("nothing listens on {}: {}", path.string(), std::strerror(error)));
   }
   return socket;
 }
@@ -101,11 +108,13 @@ std::optional<std::string> LineSocket::ReadLine(std::chrono::milliseconds timeou
     }
     scanned_ = buffer_.size();
     if (buffer_.size() > kMaxLine) {
-      throw Error(Code::kInvalidArgument, fmt::format("a line on a socket is longer than {} bytes", kMaxLine));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("a line on a socket is longer than {} bytes", kMaxLine));
     }
     auto left = timeout;
     if (timeout.count() >= 0) {
-      left = std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
+      left = std::max(std::chrono::milliseconds(0),
+                      std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
     }
     if (!WaitReadable(fd_, left)) {
       throw Error(Code::kTimeout, fmt::format("no line came on the socket within {} ms", timeout.count()));
@@ -121,17 +130,20 @@ std::optional<std::string> LineSocket::ReadLine(std::chrono::milliseconds timeou
 
 void LineSocket::WriteLine(std::string_view line) {
   if (line.size() > kMaxLine) {
-    throw Error(Code::kInvalidArgument, fmt::format("a line of {} bytes: expected at most {}", line.size(), kMaxLine));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("a line of {} bytes: expected at most {}", line.size(), kMaxLine));
   }
   if (line.find('\n') != std::string_view::npos) {
-    throw Error(Code::kInvalidArgument, "a line for a socket holds a newline: expected one JSON object without");
+    throw Error(Code::kInvalidArgument,
+                "a line for a socket holds a newline: expected one JSON object without");
   }
   std::string bytes(line);
   bytes += '\n';
   for (std::string_view rest = bytes; !rest.empty();) {
     const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) throw Error(Code::kUnavailable, fmt::format("the peer of a socket is gone: {}", std::strerror(errno)));
+    if (sent < 0)
+      throw Error(Code::kUnavailable, fmt::format("the peer of a socket is gone: {}", std::strerror(errno)));
     rest.remove_prefix(static_cast<size_t>(sent));
   }
 }
@@ -150,16 +162,19 @@ LineListener::LineListener(std::filesystem::path path) : path_(std::move(path)) 
   if (bound != 0 && errno == EADDRINUSE) {
     struct stat info {};
     if (::lstat(path_.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode)) {
-      throw Error(Code::kAlreadyExists, fmt::format("{} is there and is not a socket: move it away", path_.string()));
+      throw Error(Code::kAlreadyExists,
+                  fmt::format("{} is there and is not a socket: move it away", path_.string()));
     }
     const LineSocket probe(NewSocket(path_));
     if (ConnectTo(probe.fd(), address) == 0) {
-      throw Error(Code::kUnavailable, fmt::format("another process listens on {}: stop it first", path_.string()));
+      throw Error(Code::kUnavailable,
+                  fmt::format("another process listens on {}: stop it first", path_.string()));
     }
     ::unlink(path_.c_str());  // left by a process that died
     bound = ::bind(owner.fd(), generic, sizeof address);
   }
-  if (bound != 0) throw Error(Code::kIo, fmt::format("cannot listen on {}: {}", path_.string(), std::strerror(errno)));
+  if (bound != 0)
+    throw Error(Code::kIo, fmt::format("cannot listen on {}: {}", path_.string(), std::strerror(errno)));
   ::chmod(path_.c_str(), 0600);  // before listen, so that no other user is let in
   if (::listen(owner.fd(), 64) != 0) {
     const int error = errno;
@@ -167,7 +182,8 @@ LineListener::LineListener(std::filesystem::path path) : path_(std::move(path)) 
     throw Error(Code::kIo, fmt::format("cannot listen on {}: {}", path_.string(), std::strerror(error)));
   }
   fd_ = ::fcntl(owner.fd(), F_DUPFD_CLOEXEC, 0);
-  if (fd_ < 0) throw Error(Code::kIo, fmt::format("cannot listen on {}: {}", path_.string(), std::strerror(errno)));
+  if (fd_ < 0)
+    throw Error(Code::kIo, fmt::format("cannot listen on {}: {}", path_.string(), std::strerror(errno)));
 }
 
 LineListener::~LineListener() {
@@ -180,7 +196,8 @@ std::optional<LineSocket> LineListener::Accept(std::chrono::milliseconds timeout
   for (;;) {
     auto left = timeout;
     if (timeout.count() >= 0) {
-      left = std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
+      left = std::max(std::chrono::milliseconds(0),
+                      std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
     }
     if (!WaitReadable(fd_, left)) return std::nullopt;
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);

@@ -10,8 +10,8 @@
 
 namespace strop {
 
-// One end of a Unix stream socket that carries lines (JSON, one object a line). Movable; one reader and one writer
-// thread at a time. A line is at most 16 MiB; a longer one throws kInvalidArgument.
+// One end of a Unix stream socket that carries lines (JSON, one object a line). Movable; one reader and one
+// writer thread at a time. A line is at most 16 MiB; a longer one throws kInvalidArgument.
 class STROP_API LineSocket {
  public:
   LineSocket() = default;
@@ -23,9 +23,8 @@ class STROP_API LineSocket {
   // Throws kUnavailable naming the path when nothing listens.
   static LineSocket Connect(const std::filesystem::path& path);
 
-  // The next line without its newline; nullopt when the peer has closed (a last line without newline is dropped: its
-  // writer died). Throws kTimeout after `timeout` (negative:
-  // none), having lost no bytes.
+  // The next line without its newline; nullopt when the peer has closed (a last line without newline is
+  // dropped: its writer died). Throws kTimeout after `timeout` (negative: none), having lost no bytes.
   std::optional<std::string> ReadLine(std::chrono::milliseconds timeout = std::chrono::milliseconds(-1));
   // Throws kUnavailable when the peer is gone; never raises SIGPIPE.
   void WriteLine(std::string_view line);
@@ -39,8 +38,9 @@ class STROP_API LineSocket {
   size_t scanned_ = 0;  // bytes of buffer_ known to hold no newline
 };
 
-// A listening Unix socket; its file is removed on destruction. A path longer than the kernel takes (107 bytes)
-// throws kInvalidArgument; one on which something listens throws kUnavailable; a stale file is replaced. Only this user can connect.
+// A listening Unix socket; its file is removed on destruction. A path longer than the kernel takes (107
+// bytes) throws kInvalidArgument; one on which something listens throws kUnavailable; a stale file is
+// replaced. Only this user can connect.
 class STROP_API LineListener {
  public:
   explicit LineListener(std::filesystem::path path);

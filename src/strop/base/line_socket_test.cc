@@ -40,7 +40,9 @@ struct Pair {
   ~Pair() {
     if (raw >= 0) close(raw);
   }
-  void Send(std::string_view bytes) { EXPECT_EQ(write(raw, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size())); }
+  void Send(std::string_view bytes) {
+    EXPECT_EQ(write(raw, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
   LineSocket ours;
   int raw = -1;
 };
@@ -139,7 +141,8 @@ TEST(LineListenerTest, AStaleFileIsReplacedAndALiveOneIsNot) {
   close(dead);  // the file stays, as after kill -9
   LineListener listener(path);
   LineSocket client = LineSocket::Connect(path);
-  EXPECT_THAT(ErrorOf(Code::kUnavailable, [&] { LineListener second(path); }), HasSubstr("another process listens"));
+  EXPECT_THAT(ErrorOf(Code::kUnavailable, [&] { LineListener second(path); }),
+              HasSubstr("another process listens"));
   EXPECT_TRUE(std::filesystem::exists(path));
 }
 
@@ -159,7 +162,8 @@ TEST(LineListenerTest, PathsUpToTheKernelsLimitWork) {
   LineListener listener(longest);
   LineSocket client = LineSocket::Connect(longest);
   EXPECT_TRUE(listener.Accept(1s));
-  EXPECT_THAT(ErrorOf(Code::kInvalidArgument, [&] { LineListener tail(longest.string() + "x"); }), HasSubstr("1 to 107"));
+  EXPECT_THAT(ErrorOf(Code::kInvalidArgument, [&] { LineListener tail(longest.string() + "x"); }),
+              HasSubstr("1 to 107"));
 }
 
 }  // namespace

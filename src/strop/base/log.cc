@@ -36,8 +36,8 @@ Registry& TheRegistry() {
 
 spdlog::level::level_enum ParseLevel(std::string_view name, std::string_view source) {
   constexpr std::pair<std::string_view, spdlog::level::level_enum> kLevels[] = {
-      {"trace", spdlog::level::trace}, {"debug", spdlog::level::debug}, {"info", spdlog::level::info},
-      {"warning", spdlog::level::warn}, {"error", spdlog::level::err},  {"off", spdlog::level::off}};
+      {"trace", spdlog::level::trace},  {"debug", spdlog::level::debug}, {"info", spdlog::level::info},
+      {"warning", spdlog::level::warn}, {"error", spdlog::level::err},   {"off", spdlog::level::off}};
   for (const auto& [known, level] : kLevels) {
     if (known == name) return level;
   }

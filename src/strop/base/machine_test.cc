@@ -25,7 +25,8 @@ using testing::HasSubstr;
 std::string CpuInfo(const std::string& key) {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
-    if (line.rfind(key, 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2) + " ";
+    if (line.rfind(key, 0) == 0 && line.find(": ") != std::string::npos)
+      return line.substr(line.find(": ") + 2) + " ";
   }
   return "";
 }

@@ -15,7 +15,9 @@ namespace strop {
 namespace {
 
 bool IsName(std::string_view name, bool capitals) {
-  const auto letter = [&](char c) { return (c >= 'a' && c <= 'z') || c == '_' || (capitals && c >= 'A' && c <= 'Z'); };
+  const auto letter = [&](char c) {
+    return (c >= 'a' && c <= 'z') || c == '_' || (capitals && c >= 'A' && c <= 'Z');
+  };
   const auto rest = [&](char c) { return letter(c) || (c >= '0' && c <= '9'); };
   return !name.empty() && letter(name[0]) && std::all_of(name.begin(), name.end(), rest);
 }
@@ -46,9 +48,10 @@ std::string LabelText(std::string_view metric, Labels labels) {
   std::string text;
   for (const auto& [name, value] : labels) {
     if (!IsName(name, true) || name == "le") {
-      throw Error(Code::kInvalidArgument, fmt::format("metric {}: label \"{}\" is not [a-zA-Z_][a-zA-Z0-9_]* or is the "
-                                                      "reserved \"le\"",
-                                                      metric, name));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("metric {}: label \"{}\" is not [a-zA-Z_][a-zA-Z0-9_]* or is the "
+                              "reserved \"le\"",
+                              metric, name));
     }
     text += fmt::format("{}{}=\"{}\"", text.empty() ? "" : ",", name, Escaped(value, true));
   }
@@ -108,7 +111,8 @@ struct Metrics::Impl {
   template <class T, class... Args>
   T& Get(std::string_view name, std::string_view help, const Labels& labels, const Args&... args) {
     if (!IsName(name, false)) {
-      throw Error(Code::kInvalidArgument, fmt::format("metric \"{}\": expected a name like [a-z_][a-z0-9_]*", name));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("metric \"{}\": expected a name like [a-z_][a-z0-9_]*", name));
     }
     const std::string key = LabelText(name, labels);
     const size_t kind = Child(std::unique_ptr<T>()).index();
@@ -145,8 +149,8 @@ Gauge& Metrics::GetGauge(std::string_view name, std::string_view help, const Lab
   return impl_->Get<Gauge>(name, help, labels);
 }
 
-Histogram& Metrics::GetHistogram(std::string_view name, std::string_view help, std::vector<double> bounds,
-                                 const Labels& labels) {
+Histogram& Metrics::GetHistogram(std::string_view name, std::string_view help,
+                                 const std::vector<double>& bounds, const Labels& labels) {
   Histogram& histogram = impl_->Get<Histogram>(name, help, labels, bounds);
   if (histogram.bounds() != bounds) {
     throw Error(Code::kInvalidArgument, fmt::format("metric {} was registered with other bounds", name));
@@ -158,7 +162,8 @@ std::string Metrics::Text() const {
   std::string out;
   std::lock_guard lock(impl_->mutex);
   for (const auto& [name, family] : impl_->families) {
-    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, Escaped(family.help, false), name, kKinds[family.kind]);
+    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, Escaped(family.help, false), name,
+                       kKinds[family.kind]);
     for (const auto& [labels, child] : family.children) {
       if (const auto* counter = std::get_if<std::unique_ptr<Counter>>(&child)) {
         out += fmt::format("{}{} {}\n", name, Braced(labels), (*counter)->value());
@@ -172,8 +177,8 @@ std::string Metrics::Text() const {
           const std::string bound = i < histogram.bounds().size() ? Number(histogram.bounds()[i]) : "+Inf";
           out += fmt::format("{}_bucket{} {}\n", name, Braced(labels, "le=\"" + bound + "\""), count);
         }
-        out += fmt::format("{}_sum{} {}\n{}_count{} {}\n", name, Braced(labels), Number(histogram.sum()), name,
-                           Braced(labels), count);
+        out += fmt::format("{}_sum{} {}\n{}_count{} {}\n", name, Braced(labels), Number(histogram.sum()),
+                           name, Braced(labels), count);
       }
     }
   }

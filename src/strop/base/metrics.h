@@ -51,10 +51,10 @@ class STROP_API Histogram {
   std::atomic<double> sum_{0};
 };
 
-// Every metric of the process by name and labels. Names follow Prometheus: strop_<room>_<what>_<unit>[_total].
-// The references live as long as the registry; asking twice gives the same object. Throws kInvalidArgument when a
-// name is not [a-z_][a-z0-9_]*, a label's name is not [a-zA-Z_][a-zA-Z0-9_]*, or the name
-// was registered as another kind or with other bounds.
+// Every metric of the process by name and labels. Names follow Prometheus:
+// strop_<room>_<what>_<unit>[_total]. The references live as long as the registry; asking twice gives the
+// same object. Throws kInvalidArgument when a name is not [a-z_][a-z0-9_]*, a label's name is not
+// [a-zA-Z_][a-zA-Z0-9_]*, or the name was registered as another kind or with other bounds.
 class STROP_API Metrics {
  public:
   static Metrics& Global();
@@ -65,7 +65,7 @@ class STROP_API Metrics {
   ~Metrics();
   Counter& GetCounter(std::string_view name, std::string_view help, const Labels& labels = {});
   Gauge& GetGauge(std::string_view name, std::string_view help, const Labels& labels = {});
-  Histogram& GetHistogram(std::string_view name, std::string_view help, std::vector<double> bounds,
+  Histogram& GetHistogram(std::string_view name, std::string_view help, const std::vector<double>& bounds,
                           const Labels& labels = {});
 
   // Prometheus text format 0.0.4.

@@ -33,8 +33,8 @@ struct Failure {
   int error;
 };
 
-// The environment and PATH lookup are prepared before fork: after it, only async-signal-safe calls are allowed, as
-// another thread may hold the allocator's lock.
+// The environment and PATH lookup are prepared before fork: after it, only async-signal-safe calls are
+// allowed, as another thread may hold the allocator's lock.
 struct Image {
   std::string program;
   std::vector<std::string> strings;
@@ -50,15 +50,18 @@ std::string FindProgram(const std::string& name, std::string_view path) {
     const size_t colon = std::min(path.find(':'), path.size());
     const fs::path candidate = fs::path(colon > 0 ? path.substr(0, colon) : ".") / name;
     std::error_code ignored;
-    if (::access(candidate.c_str(), X_OK) == 0 && !fs::is_directory(candidate, ignored)) return candidate.string();
+    if (::access(candidate.c_str(), X_OK) == 0 && !fs::is_directory(candidate, ignored))
+      return candidate.string();
     path.remove_prefix(std::min(colon + 1, path.size()));
   }
-  throw Error(Code::kNotFound, fmt::format("the program {} is not in PATH: install it or give its path", name));
+  throw Error(Code::kNotFound,
+              fmt::format("the program {} is not in PATH: install it or give its path", name));
 }
 
 Image Prepare(const ProcessOptions& options) {
   Image image;
-  if (options.command.empty()) throw Error(Code::kInvalidArgument, "an empty command cannot be started: name a program");
+  if (options.command.empty())
+    throw Error(Code::kInvalidArgument, "an empty command cannot be started: name a program");
   std::string_view path;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string name(VariableName(*entry));
@@ -67,7 +70,7 @@ Image Prepare(const ProcessOptions& options) {
     if (name == "PATH") path = std::string_view(*entry).substr(5);
   }
   for (const auto& [name, value] : options.env) {
-    image.strings.push_back(name + "=" + value);
+    image.strings.push_back(fmt::format("{}={}", name, value));
     if (name == "PATH") path = value;
   }
   const size_t variables = image.strings.size();
@@ -82,7 +85,8 @@ Image Prepare(const ProcessOptions& options) {
 }
 
 // Runs in the child; never returns and never allocates.
-[[noreturn]] void Exec(const Image& image, const ProcessOptions& options, int report, int stdout_pipe, pid_t parent) {
+[[noreturn]] void Exec(const Image& image, const ProcessOptions& options, int report, int stdout_pipe,
+                       pid_t parent) {
   const auto fail = [&](Step step) {
     const Failure failure{step, errno};
     [[maybe_unused]] const ssize_t sent = ::write(report, &failure, sizeof failure);
@@ -122,10 +126,17 @@ Image Prepare(const ProcessOptions& options) {
     throw Error(code, fmt::format("cannot start {}: {} {}: {}", image.program, what, path, why));
   };
   switch (failure.step) {
-    case Step::kFolder: refuse(absent ? Code::kNotFound : Code::kIo, "working folder", options.directory.string()); break;
-    case Step::kOutput: refuse(Code::kIo, "output file", options.output.string()); break;
-    case Step::kStdoutFile: refuse(Code::kIo, "output file", options.stdout_file.string()); break;
-    case Step::kExec: break;
+    case Step::kFolder:
+      refuse(absent ? Code::kNotFound : Code::kIo, "working folder", options.directory.string());
+      break;
+    case Step::kOutput:
+      refuse(Code::kIo, "output file", options.output.string());
+      break;
+    case Step::kStdoutFile:
+      refuse(Code::kIo, "output file", options.stdout_file.string());
+      break;
+    case Step::kExec:
+      break;
   }
   throw Error(absent ? Code::kNotFound : Code::kIo, fmt::format("cannot start {}: {}", image.program, why));
 }
@@ -145,7 +156,8 @@ int Reap(pid_t pid) {
 // Whether the child has ended, without reaping it: until then its group id cannot be taken by another.
 bool Ended(pid_t pid) {
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return errno == ECHILD;
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+    return errno == ECHILD;
   return info.si_pid == pid;
 }
 
@@ -165,7 +177,8 @@ bool WaitUntilEnded(pid_t pid, std::chrono::milliseconds timeout) {
 Process::Process(const ProcessOptions& options) {
   const Image image = Prepare(options);
   int report[2] = {-1, -1}, output[2] = {-1, -1};
-  const bool piped = ::pipe2(report, O_CLOEXEC) == 0 && (!options.capture_output || ::pipe2(output, O_CLOEXEC) == 0);
+  const bool piped =
+      ::pipe2(report, O_CLOEXEC) == 0 && (!options.capture_output || ::pipe2(output, O_CLOEXEC) == 0);
   const pid_t parent = ::getpid();
   const pid_t child = piped ? ::fork() : -1;
   if (child == 0) Exec(image, options, report[1], output[1], parent);
@@ -182,7 +195,8 @@ Process::Process(const ProcessOptions& options) {
   if (report[0] >= 0) ::close(report[0]);
   if (child < 0 || got > 0) {
     if (output[0] >= 0) ::close(output[0]);
-    if (child < 0) throw Error(Code::kIo, fmt::format("cannot start {}: {}", image.program, std::strerror(fork_error)));
+    if (child < 0)
+      throw Error(Code::kIo, fmt::format("cannot start {}: {}", image.program, std::strerror(fork_error)));
     Reap(child);
     ThrowFailure(failure, image, options);
   }
@@ -191,7 +205,9 @@ Process::Process(const ProcessOptions& options) {
 }
 
 Process::Process(Process&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), stdout_(std::exchange(other.stdout_, -1)), status_(other.status_) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      stdout_(std::exchange(other.stdout_, -1)),
+      status_(other.status_) {}
 
 Process& Process::operator=(Process&& other) noexcept {
   std::swap(pid_, other.pid_);
@@ -238,7 +254,9 @@ std::string Process::Output() {
   for (;;) {
     const ssize_t got = ::read(stdout_, block, sizeof block);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw Error(Code::kIo, fmt::format("cannot read the output of process {}: {}", pid_, std::strerror(errno)));
+    if (got < 0)
+      throw Error(Code::kIo,
+                  fmt::format("cannot read the output of process {}: {}", pid_, std::strerror(errno)));
     if (got == 0) return text;
     text.append(block, static_cast<size_t>(got));
   }
@@ -247,8 +265,8 @@ std::string Process::Output() {
 fs::path VerbFolder() {
   const char* forced = std::getenv("STROP_BIN_DIR");
   if (forced != nullptr && *forced != '\0') return forced;
-  // lib/libstrop_base.so, which holds this function, stands beside bin in the package and in the build tree, whether
-  // an executable or Python loaded it.
+  // lib/libstrop_base.so, which holds this function, stands beside bin in the package and in the build tree,
+  // whether an executable or Python loaded it.
   std::error_code error;
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&VerbFolder), &info) != 0 && info.dli_fname != nullptr) {

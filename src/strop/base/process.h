@@ -18,13 +18,14 @@ struct STROP_API ProcessOptions {
   std::map<std::string, std::string> env;  // added to this process's own
   std::filesystem::path directory;         // working folder; empty: this process's
   std::filesystem::path output;            // stdout and stderr are appended here; empty: inherited
-  std::filesystem::path stdout_file;       // stdout goes here instead, from its start; `output` then takes only stderr
-  bool capture_output = false;             // stdout into a pipe that Output() reads; `output` then takes only stderr
+  std::filesystem::path
+      stdout_file;              // stdout goes here instead, from its start; `output` then takes only stderr
+  bool capture_output = false;  // stdout into a pipe that Output() reads; `output` then takes only stderr
 };
 
-// A child in a process group of its own, killed by the kernel should this process die (PR_SET_PDEATHSIG, sent when
-// the thread that started it ends: start children from a thread that lives as long as they may).
-// Not thread safe. The destructor kills the group and reaps.
+// A child in a process group of its own, killed by the kernel should this process die (PR_SET_PDEATHSIG, sent
+// when the thread that started it ends: start children from a thread that lives as long as they may). Not
+// thread safe. The destructor kills the group and reaps.
 class STROP_API Process {
  public:
   // Throws kNotFound when the program is not there, kIo otherwise.

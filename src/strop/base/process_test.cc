@@ -88,7 +88,8 @@ TEST(ProcessTest, PassesEnvironmentFolderAndArguments) {
   options.env = {{"STROP_X", "1 2"}};
   options.directory = folder.path();
   options.capture_output = true;
-  EXPECT_EQ(Process(options).Output(), "1 2|" + std::filesystem::canonical(folder.path()).string() + "|a b||");
+  EXPECT_EQ(Process(options).Output(),
+            "1 2|" + std::filesystem::canonical(folder.path()).string() + "|a b||");
 }
 
 TEST(ProcessTest, StopEscalatesAndTakesTheGroup) {

@@ -27,15 +27,18 @@ std::vector<std::string> SectionNames() {
 [[noreturn]] void RefuseSection(const std::string& file, const toml::key& key, const toml::node& value) {
   const auto names = SectionNames();
   if (!value.is_table()) {
-    throw Error(Code::kInvalidArgument,
-                fmt::format("{}:{}: {} = {}: a key outside a section, expected below one of [{}]", file,
-                            key.source().begin.line, key.str(), project::ValueText(value), fmt::join(names, "], [")));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("{}:{}: {} = {}: a key outside a section, expected below one of [{}]", file,
+                    key.source().begin.line, key.str(), project::ValueText(value), fmt::join(names, "], [")));
   }
-  throw Error(Code::kInvalidArgument, fmt::format("{}:{}: [{}]: unknown section{}", file, key.source().begin.line,
-                                                  key.str(), project::Suggest(key.str(), names)));
+  throw Error(Code::kInvalidArgument,
+              fmt::format("{}:{}: [{}]: unknown section{}", file, key.source().begin.line, key.str(),
+                          project::Suggest(key.str(), names)));
 }
 
-void ReadSection(Project& project, const std::string& file, const std::string& section, const toml::table& table) {
+void ReadSection(Project& project, const std::string& file, const std::string& section,
+                 const toml::table& table) {
   for (const auto& [key, value] : table) {
     const Spot spot{file, section, std::string(key.str()), &value};
     const auto known = std::find_if(Keys().begin(), Keys().end(), [&](const project::Key& candidate) {
@@ -54,7 +57,8 @@ void ReadSection(Project& project, const std::string& file, const std::string& s
 
 // What no key can judge alone. The place is that of a key of the pair which the file sets.
 void CheckTogether(const Project& project, const std::string& file, const toml::table& root) {
-  const auto refuse = [&](const char* section, std::initializer_list<const char*> keys, const std::string& what) {
+  const auto refuse = [&](const char* section, std::initializer_list<const char*> keys,
+                          const std::string& what) {
     for (const char* key : keys) {
       if (const toml::node* node = root[section][key].node()) Spot{file, section, key, node}.Refuse(what);
     }
@@ -63,13 +67,14 @@ void CheckTogether(const Project& project, const std::string& file, const toml::
   const WatchSection& watch = project.watch;
   if (watch.window > watch.reference_rows) {
     refuse("watch", {"window", "reference_rows"},
-           fmt::format("a window of {} rows is longer than the reference of {}: expected window <= reference_rows",
-                       watch.window, watch.reference_rows));
+           fmt::format(
+               "a window of {} rows is longer than the reference of {}: expected window <= reference_rows",
+               watch.window, watch.reference_rows));
   }
   if (watch.uniform_share + watch.uncertain_share > 1) {
     refuse("watch", {"uncertain_share", "uniform_share"},
-           fmt::format("uniform_share {} and uncertain_share {} are more than 1 together", watch.uniform_share,
-                       watch.uncertain_share));
+           fmt::format("uniform_share {} and uncertain_share {} are more than 1 together",
+                       watch.uniform_share, watch.uncertain_share));
   }
   if (project.loop.validation_labels >= project.loop.retrain_labels) {
     refuse("loop", {"validation_labels", "retrain_labels"},
@@ -101,8 +106,9 @@ Project Project::Parse(const std::string& text, const std::filesystem::path& fil
   } catch (const toml::parse_error& error) {
     std::string what(error.description());
     std::replace(what.begin(), what.end(), '\n', ' ');
-    throw Error(Code::kInvalidArgument, fmt::format("{}:{}:{}: not TOML: {}", file.string(), error.source().begin.line,
-                                                    error.source().begin.column, what));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{}:{}:{}: not TOML: {}", file.string(), error.source().begin.line,
+                            error.source().begin.column, what));
   }
   Project project;
   project.file = std::filesystem::absolute(file).lexically_normal();
@@ -144,8 +150,10 @@ std::chrono::milliseconds ParseDuration(const std::string& text) {
       return std::chrono::milliseconds(std::llround(count * milliseconds));
     }
   }
-  throw Error(Code::kInvalidArgument,
-              fmt::format("\"{}\" is not a duration: expected a number and a unit (ms, s, m, h), such as \"30s\"", text));
+  throw Error(
+      Code::kInvalidArgument,
+      fmt::format("\"{}\" is not a duration: expected a number and a unit (ms, s, m, h), such as \"30s\"",
+                  text));
 }
 
 }  // namespace strop

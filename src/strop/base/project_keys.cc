@@ -42,12 +42,14 @@ std::vector<Key> MakeKeys() {
       .Add("seed", &DataSection::seed, Seed(), "of the splits");
   Section(keys, "train", &Project::train)
       .Add("command", &TrainSection::command, Words(),
-           "the trainer, any command; {NAME} of a parameter, {data}, {validation}, {budget}, {seed} and {out_dir} are "
+           "the trainer, any command; {NAME} of a parameter, {data}, {validation}, {budget}, {seed} and "
+           "{out_dir} are "
            "replaced")
       .Add("budget", &TrainSection::budget, Real(0, 1e12, false),
            "of the final training, in the trainer's unit (epochs, steps)")
       .Add("timeout", &TrainSection::timeout, Duration(seconds(1), hours(24 * 30)), "of one training")
-      .Add("retrain_budget", &TrainSection::retrain_budget, Real(0, 1e6, false), "epochs of `strop train` after drift")
+      .Add("retrain_budget", &TrainSection::retrain_budget, Real(0, 1e6, false),
+           "epochs of `strop train` after drift")
       .Add("retrain_learning_rate", &TrainSection::retrain_learning_rate, Real(0, 10, false),
            "of `strop train` after drift");
   Section(keys, "tune", &Project::tune)
@@ -56,7 +58,8 @@ std::vector<Key> MakeKeys() {
       .Add("jobs", &TuneSection::jobs, Whole(1, 1024), "trainers at a time")
       .Add("budget", &TuneSection::budget, Real(0, 1e12, false), "of one trial, in the trainer's unit")
       .Add("metric", &TuneSection::metric, Name(), "the reported metric that counts")
-      .Add("direction", &TuneSection::direction, OneOf({"minimize", "maximize"}), "which way the metric is better")
+      .Add("direction", &TuneSection::direction, OneOf({"minimize", "maximize"}),
+           "which way the metric is better")
       .Add("sampler", &TuneSection::sampler, OneOf({"auto", "random", "sobol", "grid", "gp"}),
            "`gp`: a Gaussian process with Expected Improvement; `auto` chooses")
       .Add("seed", &TuneSection::seed, Seed(), "of the sampler and the trials")
@@ -72,14 +75,16 @@ std::vector<Key> MakeKeys() {
       .Add("name", &ServeSection::name, Name(), "the model's name for clients")
       .Add("http", &ServeSection::http, Address(), "where to listen; port 0: any free one")
       .Add("threads", &ServeSection::threads, Whole(0, 4096), "of inference; 0: every usable CPU")
-      .Add("capture", &ServeSection::capture, Real(0, 1), "share of requests whose inputs and outputs are kept")
+      .Add("capture", &ServeSection::capture, Real(0, 1),
+           "share of requests whose inputs and outputs are kept")
       .Add("capture_rows", &ServeSection::capture_rows, Whole(1, 1'000'000'000),
            "requests kept at most; the oldest unlabelled go first");
   Section(keys, "watch", &Project::watch)
       .Add("detectors", &WatchSection::detectors, SomeOf({"input", "activation"}),
            "what MMD is computed on: the model's input, its penultimate activation")
       .Add("window", &WatchSection::window, Whole(8, 1'000'000), "rows that a decision is taken on")
-      .Add("reference_rows", &WatchSection::reference_rows, Whole(16, 10'000'000), "rows of the validation split")
+      .Add("reference_rows", &WatchSection::reference_rows, Whole(16, 10'000'000),
+           "rows of the validation split")
       .Add("false_alarm_rows", &WatchSection::false_alarm_rows, Whole(1, 1'000'000'000'000),
            "mean rows between false alarms, for which thresholds are calibrated")
       .Add("features", &WatchSection::features, Whole(16, 65'536), "random Fourier features")

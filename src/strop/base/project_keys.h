@@ -14,7 +14,8 @@ struct Key {
   std::function<nlohmann::json(const Project&)> show;
 };
 
-// Every key of strop.toml, in the order of the documents: the parser, `strop check` and docs/project.md follow it.
+// Every key of strop.toml, in the order of the documents: the parser, `strop check` and docs/project.md
+// follow it.
 const std::vector<Key>& Keys();
 
 }  // namespace strop::project

@@ -19,7 +19,8 @@ constexpr int64_t kLargestInt = int64_t{1} << 53;  // samplers work in double
 ChoiceValue ReadChoice(const Spot& spot) {
   if (const auto* flag = spot.node->as_boolean()) return flag->get();
   if (const auto* whole = spot.node->as_integer()) return whole->get();
-  if (const auto* real = spot.node->as_floating_point(); real != nullptr && std::isfinite(real->get())) return real->get();
+  if (const auto* real = spot.node->as_floating_point(); real != nullptr && std::isfinite(real->get()))
+    return real->get();
   if (const auto* text = spot.node->as_string()) return text->get();
   spot.RefuseExpected("a text, a number or true or false");
 }
@@ -91,7 +92,8 @@ class ParameterReader {
 
   ChoiceList Choices(const Spot& spot) {
     const auto* list = spot.node->as_array();
-    if (list == nullptr || list->empty()) spot.RefuseExpected("a list of at least one value, such as [\"sgd\", \"adam\"]");
+    if (list == nullptr || list->empty())
+      spot.RefuseExpected("a list of at least one value, such as [\"sgd\", \"adam\"]");
     ChoiceList out;
     for (const toml::node& item : *list) {
       const ChoiceValue value = ReadChoice({spot.file, spot.section, spot.key, &item});
@@ -107,7 +109,8 @@ class ParameterReader {
     const auto* table = spot.node->as_table();
     if (table == nullptr || table->empty()) spot.RefuseExpected("a table such as { opt = \"sgd\" }");
     std::map<std::string, ChoiceValue> out;
-    for (const auto& [key, value] : *table) out[std::string(key.str())] = ReadChoice(spot.Inside(key.str(), value));
+    for (const auto& [key, value] : *table)
+      out[std::string(key.str())] = ReadChoice(spot.Inside(key.str(), value));
     return out;
   }
 
@@ -130,7 +133,8 @@ void CheckConditions(const Spot& spot, const Parameters& space) {
         at.Refuse(fmt::format("no parameter of that name{}", Suggest(other, names)));
       }
       const auto* choices = std::get_if<ChoiceList>(&target->second.domain);
-      if (choices == nullptr) at.Refuse(fmt::format("{} is not of type choice, which conditions need", other));
+      if (choices == nullptr)
+        at.Refuse(fmt::format("{} is not of type choice, which conditions need", other));
       if (std::find(choices->values.begin(), choices->values.end(), value) == choices->values.end()) {
         at.RefuseExpected(fmt::format("one of {}", ChoiceTexts(*choices)));
       }
@@ -143,7 +147,8 @@ void CheckConditions(const Spot& spot, const Parameters& space) {
       next.pop_back();
       for (const auto& [other, unused] : space.at(at).when) {
         if (other == name) {
-          Spot(spot.file, "tune.space." + name, "when", when).Refuse("the conditions make a circle: remove one of them");
+          Spot(spot.file, "tune.space." + name, "when", when)
+              .Refuse("the conditions make a circle: remove one of them");
         }
         if (space.count(other) > 0 && seen.insert(other).second) next.push_back(other);
       }
@@ -159,7 +164,8 @@ nlohmann::json ParameterJson(const ParameterSection& parameter) {
     out = {{"type", "int"}, {"low", whole->low}, {"high", whole->high}, {"log", whole->log}};
   } else {
     out = {{"type", "choice"}, {"values", nlohmann::json::array()}};
-    for (const ChoiceValue& value : std::get<ChoiceList>(parameter.domain).values) out["values"].push_back(ChoiceJson(value));
+    for (const ChoiceValue& value : std::get<ChoiceList>(parameter.domain).values)
+      out["values"].push_back(ChoiceJson(value));
   }
   for (const auto& [other, value] : parameter.when) out["when"][other] = ChoiceJson(value);
   return out;

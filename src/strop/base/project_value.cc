@@ -93,8 +93,8 @@ std::filesystem::path Spot::Folder() const { return std::filesystem::absolute(fi
 
 void RefuseUnknown(const Spot& spot, const toml::key& key, const std::vector<std::string>& known) {
   throw Error(Code::kInvalidArgument,
-              fmt::format("{}:{}: [{}] {} = {}: unknown key{}", spot.file, key.source().begin.line, spot.section,
-                          key.str(), ValueText(*spot.node), Suggest(key.str(), known)));
+              fmt::format("{}:{}: [{}] {} = {}: unknown key{}", spot.file, key.source().begin.line,
+                          spot.section, key.str(), ValueText(*spot.node), Suggest(key.str(), known)));
 }
 
 std::string ValueText(const toml::node& value) {
@@ -103,7 +103,8 @@ std::string ValueText(const toml::node& value) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   if (text.size() > kShownValue) {
     size_t cut = kShownValue;
-    while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;  // not inside a character
+    while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80)
+      --cut;  // not inside a character
     text = text.substr(0, cut) + "…";
   }
   return text;
@@ -116,7 +117,8 @@ std::string TomlText(const nlohmann::json& value) {
     return "[" + text + "]";
   }
   if (value.is_object()) {
-    for (const auto& [key, item] : value.items()) text += (text.empty() ? " " : ", ") + key + " = " + TomlText(item);
+    for (const auto& [key, item] : value.items())
+      text += (text.empty() ? " " : ", ") + key + " = " + TomlText(item);
     return "{" + text + (text.empty() ? "}" : " }");
   }
   return value.dump();
@@ -167,7 +169,8 @@ Kind<std::string> OneOf(std::vector<std::string> words) {
 }
 
 Kind<std::string> QualityName() {
-  const std::string accepted = "\"accuracy\", \"f1\", \"auc\", \"pr_auc\", \"ndcg@K\" (K from 1 to 9999) or \"rmse\"";
+  const std::string accepted =
+      "\"accuracy\", \"f1\", \"auc\", \"pr_auc\", \"ndcg@K\" (K from 1 to 9999) or \"rmse\"";
   return {accepted, [accepted](const Spot& spot) {
             const std::string text = ReadText(spot, accepted);
             for (const char* name : {"accuracy", "f1", "auc", "pr_auc", "rmse"}) {
@@ -175,7 +178,8 @@ Kind<std::string> QualityName() {
             }
             const std::string depth = text.rfind("ndcg@", 0) == 0 ? text.substr(5) : "";
             const bool digits = depth.find_first_not_of("0123456789") == std::string::npos;
-            if (depth.empty() || depth.size() > 4 || !digits || depth[0] == '0') spot.RefuseExpected(accepted);
+            if (depth.empty() || depth.size() > 4 || !digits || depth[0] == '0')
+              spot.RefuseExpected(accepted);
             return text;
           }};
 }
@@ -187,7 +191,8 @@ Kind<std::string> Address() {
             const size_t colon = text.rfind(':');
             if (colon == std::string::npos || colon == 0) spot.RefuseExpected(accepted);
             const std::string port = text.substr(colon + 1);
-            const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+            const bool digits = !port.empty() && port.size() <= 5 &&
+                                port.find_first_not_of("0123456789") == std::string::npos;
             if (!digits || std::stoi(port) > 65535) spot.RefuseExpected(accepted);
             return text;
           }};
@@ -198,7 +203,8 @@ Kind<std::string> Location() {
   return {accepted, [accepted](const Spot& spot) {
             std::string text = ReadText(spot, accepted);
             if (text.empty()) spot.RefuseExpected(accepted);
-            return text.find("://") != std::string::npos ? text : (spot.Folder() / text).lexically_normal().string();
+            return text.find("://") != std::string::npos ? text
+                                                         : (spot.Folder() / text).lexically_normal().string();
           }};
 }
 
@@ -225,7 +231,8 @@ Kind<int64_t> Whole(int64_t low, int64_t high) {
 
 Kind<uint64_t> Seed() {
   const Kind<int64_t> whole = Whole(0, INT64_MAX);
-  return {"a whole number from 0 to 2^63 - 1", [whole](const Spot& spot) { return static_cast<uint64_t>(whole.read(spot)); }};
+  return {"a whole number from 0 to 2^63 - 1",
+          [whole](const Spot& spot) { return static_cast<uint64_t>(whole.read(spot)); }};
 }
 
 Kind<double> Real(double low, double high, bool low_included) {
@@ -240,8 +247,9 @@ Kind<double> Real(double low, double high, bool low_included) {
 }
 
 Kind<std::chrono::milliseconds> Duration(std::chrono::milliseconds low, std::chrono::milliseconds high) {
-  const std::string accepted = fmt::format("a duration from {} to {} with its unit, such as \"250ms\", \"30s\", \"10m\" or \"2h\"",
-                                           DurationText(low), DurationText(high));
+  const std::string accepted =
+      fmt::format("a duration from {} to {} with its unit, such as \"250ms\", \"30s\", \"10m\" or \"2h\"",
+                  DurationText(low), DurationText(high));
   return {accepted,
           [=](const Spot& spot) {
             const std::string text = ReadText(spot, accepted);
@@ -277,7 +285,8 @@ Kind<std::vector<std::string>> SomeOf(std::vector<std::string> words) {
 }
 
 Kind<std::map<std::string, double>> Shares(std::vector<std::string> names) {
-  const std::string accepted = fmt::format("a share above 0 for each of {}, summing to 1", Joined(names, " and "));
+  const std::string accepted =
+      fmt::format("a share above 0 for each of {}, summing to 1", Joined(names, " and "));
   return {accepted, [accepted, names = std::move(names)](const Spot& spot) {
             const auto* table = spot.node->as_table();
             if (table == nullptr) spot.RefuseExpected(accepted);
@@ -286,11 +295,13 @@ Kind<std::map<std::string, double>> Shares(std::vector<std::string> names) {
             double sum = 0;
             for (const auto& [key, value] : *table) {
               const Spot inside = spot.Inside(key.str(), value);
-              if (std::find(names.begin(), names.end(), key.str()) == names.end()) RefuseUnknown(inside, key, names);
+              if (std::find(names.begin(), names.end(), key.str()) == names.end())
+                RefuseUnknown(inside, key, names);
               sum += out[std::string(key.str())] = share.read(inside);
             }
             if (out.size() != names.size()) spot.RefuseExpected(accepted);
-            if (std::fabs(sum - 1) > 1e-9) spot.Refuse(fmt::format("the shares sum to {:.6g}, expected {}", sum, accepted));
+            if (std::fabs(sum - 1) > 1e-9)
+              spot.Refuse(fmt::format("the shares sum to {:.6g}, expected {}", sum, accepted));
             return out;
           }};
 }

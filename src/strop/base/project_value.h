@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
 #include <toml++/toml.h>
+#include <nlohmann/json.hpp>
 
 #include "strop/base/project.h"
 
@@ -34,7 +34,8 @@ struct Spot {
 };
 
 // The key's own line, for keys that are not known.
-[[noreturn]] void RefuseUnknown(const Spot& spot, const toml::key& key, const std::vector<std::string>& known);
+[[noreturn]] void RefuseUnknown(const Spot& spot, const toml::key& key,
+                                const std::vector<std::string>& known);
 
 // `value` as one line of TOML, cut when long.
 std::string ValueText(const toml::node& value);
@@ -51,20 +52,20 @@ struct Kind {
   std::function<nlohmann::json(const T&)> show = [](const T& value) { return nlohmann::json(value); };
 };
 
-Kind<std::string> Text();                                        // anything, also nothing
-Kind<std::string> Name();                                        // not empty
+Kind<std::string> Text();  // anything, also nothing
+Kind<std::string> Name();  // not empty
 Kind<std::string> OneOf(std::vector<std::string> words);
-Kind<std::string> QualityName();                                 // a metric that data::QualityMetric::Make takes
-Kind<std::string> Address();                                     // HOST:PORT
-Kind<std::string> Location();                                    // a URI, or a path or glob made absolute
-Kind<std::filesystem::path> FolderPath();                        // made absolute
+Kind<std::string> QualityName();           // a metric that data::QualityMetric::Make takes
+Kind<std::string> Address();               // HOST:PORT
+Kind<std::string> Location();              // a URI, or a path or glob made absolute
+Kind<std::filesystem::path> FolderPath();  // made absolute
 Kind<int64_t> Whole(int64_t low, int64_t high);
 Kind<uint64_t> Seed();
 Kind<double> Real(double low, double high, bool low_included = true);
 Kind<std::chrono::milliseconds> Duration(std::chrono::milliseconds low, std::chrono::milliseconds high);
-Kind<std::vector<std::string>> Words();                          // a list of texts, also none
+Kind<std::vector<std::string>> Words();  // a list of texts, also none
 Kind<std::vector<std::string>> SomeOf(std::vector<std::string> words);
 Kind<std::map<std::string, double>> Shares(std::vector<std::string> names);
-Kind<std::map<std::string, ParameterSection>> Space();           // project_space.cc
+Kind<std::map<std::string, ParameterSection>> Space();  // project_space.cc
 
 }  // namespace strop::project

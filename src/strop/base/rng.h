@@ -8,11 +8,13 @@
 namespace strop {
 
 // One block of Philox4x32-10: 128 random bits, a pure function of counter and key.
-STROP_API std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) noexcept;
+STROP_API std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter,
+                                             std::array<uint32_t, 2> key) noexcept;
 
-// Philox4x32-10, a counter-based generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// The n-th draw is a pure function of (seed, stream, n): state is three numbers, any draw can be reached at once,
-// and streams are independent. Key a stream by what it is for (trial, epoch, request), never by thread.
+// Philox4x32-10, a counter-based generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+// 2011). The n-th draw is a pure function of (seed, stream, n): state is three numbers, any draw can be
+// reached at once, and streams are independent. Key a stream by what it is for (trial, epoch, request), never
+// by thread.
 class STROP_API Rng {
  public:
   using result_type = uint64_t;

@@ -20,7 +20,7 @@ struct DTypeInfo {
 
 // In the order of DType.
 constexpr DTypeInfo kDTypes[] = {
-    {"float32", 4}, {"float64", 8}, {"float16", 2}, {"uint8", 1}, {"int8", 1},   {"uint16", 2},
+    {"float32", 4}, {"float64", 8}, {"float16", 2}, {"uint8", 1},  {"int8", 1},  {"uint16", 2},
     {"int16", 2},   {"uint32", 4},  {"int32", 4},   {"uint64", 8}, {"int64", 8}, {"bool", 1},
 };
 
@@ -80,18 +80,30 @@ To Convert(From value) noexcept {
 template <class Visit>
 void VisitDType(DType dtype, Visit visit) {
   switch (dtype) {
-    case DType::kF32: return visit(float{});
-    case DType::kF64: return visit(double{});
-    case DType::kF16: return visit(Half{});
-    case DType::kU8: return visit(uint8_t{});
-    case DType::kI8: return visit(int8_t{});
-    case DType::kU16: return visit(uint16_t{});
-    case DType::kI16: return visit(int16_t{});
-    case DType::kU32: return visit(uint32_t{});
-    case DType::kI32: return visit(int32_t{});
-    case DType::kU64: return visit(uint64_t{});
-    case DType::kI64: return visit(int64_t{});
-    case DType::kBool: return visit(Boolean{});
+    case DType::kF32:
+      return visit(float{});
+    case DType::kF64:
+      return visit(double{});
+    case DType::kF16:
+      return visit(Half{});
+    case DType::kU8:
+      return visit(uint8_t{});
+    case DType::kI8:
+      return visit(int8_t{});
+    case DType::kU16:
+      return visit(uint16_t{});
+    case DType::kI16:
+      return visit(int16_t{});
+    case DType::kU32:
+      return visit(uint32_t{});
+    case DType::kI32:
+      return visit(int32_t{});
+    case DType::kU64:
+      return visit(uint64_t{});
+    case DType::kI64:
+      return visit(int64_t{});
+    case DType::kBool:
+      return visit(Boolean{});
   }
 }
 
@@ -110,8 +122,9 @@ size_t CheckedBytes(DType dtype, const Shape& shape) {
   }
   if (empty) return 0;
   if (!fits) {
-    throw Error(Code::kInvalidArgument, fmt::format("a {} tensor of shape {} does not fit in the address space",
-                                                    DTypeName(dtype), ShapeText(shape)));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("a {} tensor of shape {} does not fit in the address space", DTypeName(dtype),
+                            ShapeText(shape)));
   }
   return bytes;
 }
@@ -128,7 +141,8 @@ DType ParseDType(std::string_view name) {
     if (kDTypes[i].name == name) return static_cast<DType>(i);
     accepted += (i > 0 ? ", " : "") + std::string(kDTypes[i].name);
   }
-  throw Error(Code::kInvalidArgument, fmt::format("unknown dtype \"{}\": expected one of {}", name, accepted));
+  throw Error(Code::kInvalidArgument,
+              fmt::format("unknown dtype \"{}\": expected one of {}", name, accepted));
 }
 
 int64_t ElementCount(const Shape& shape) noexcept {
@@ -153,8 +167,10 @@ std::string ShapeText(const Shape& shape) {
 
 Tensor Tensor::New(DType dtype, Shape shape) {
   const size_t bytes = CheckedBytes(dtype, shape);
-  // Whole cache lines, at least one: kernels may read the tail of the last vector, and an empty tensor has an address.
-  const size_t rounded = std::max(kTensorAlignment, (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment);
+  // Whole cache lines, at least one: kernels may read the tail of the last vector, and an empty tensor has an
+  // address.
+  const size_t rounded =
+      std::max(kTensorAlignment, (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment);
   void* data = std::aligned_alloc(kTensorAlignment, rounded);
   if (data == nullptr) throw std::bad_alloc();
   return Wrap(dtype, std::move(shape), data, std::shared_ptr<void>(data, &std::free));
@@ -203,14 +219,16 @@ Tensor Tensor::Reshaped(Shape shape) const {
 
 Tensor Tensor::Rows(int64_t begin, int64_t end) const {
   if (shape_.empty() || begin < 0 || end < begin || end > shape_[0]) {
-    throw Error(Code::kInvalidArgument, fmt::format("rows {} to {} of a tensor of shape {}: expected 0 <= begin <= end "
-                                                    "<= its first size",
-                                                    begin, end, ShapeText(shape_)));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("rows {} to {} of a tensor of shape {}: expected 0 <= begin <= end "
+                            "<= its first size",
+                            begin, end, ShapeText(shape_)));
   }
   Shape row(shape_.begin() + 1, shape_.end());
   const size_t stride = static_cast<size_t>(ElementCount(row)) * SizeOf(dtype_);
   row.insert(row.begin(), end - begin);
-  return Wrap(dtype_, std::move(row), static_cast<char*>(data_) + static_cast<size_t>(begin) * stride, memory_);
+  return Wrap(dtype_, std::move(row), static_cast<char*>(data_) + static_cast<size_t>(begin) * stride,
+              memory_);
 }
 
 Tensor Tensor::Cast(DType dtype) const {

@@ -31,17 +31,50 @@ STROP_API std::string ShapeText(const Shape& shape);
 
 template <class T>
 struct DTypeOf;  // DTypeOf<float>::value
-template <> struct DTypeOf<float> { static constexpr DType value = DType::kF32; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::kF64; };
-template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::kU8; };
-template <> struct DTypeOf<int8_t> { static constexpr DType value = DType::kI8; };
-template <> struct DTypeOf<uint16_t> { static constexpr DType value = DType::kU16; };
-template <> struct DTypeOf<int16_t> { static constexpr DType value = DType::kI16; };
-template <> struct DTypeOf<uint32_t> { static constexpr DType value = DType::kU32; };
-template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::kI32; };
-template <> struct DTypeOf<uint64_t> { static constexpr DType value = DType::kU64; };
-template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::kI64; };
-template <> struct DTypeOf<bool> { static constexpr DType value = DType::kBool; };
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::kF32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::kF64;
+};
+template <>
+struct DTypeOf<uint8_t> {
+  static constexpr DType value = DType::kU8;
+};
+template <>
+struct DTypeOf<int8_t> {
+  static constexpr DType value = DType::kI8;
+};
+template <>
+struct DTypeOf<uint16_t> {
+  static constexpr DType value = DType::kU16;
+};
+template <>
+struct DTypeOf<int16_t> {
+  static constexpr DType value = DType::kI16;
+};
+template <>
+struct DTypeOf<uint32_t> {
+  static constexpr DType value = DType::kU32;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::kI32;
+};
+template <>
+struct DTypeOf<uint64_t> {
+  static constexpr DType value = DType::kU64;
+};
+template <>
+struct DTypeOf<int64_t> {
+  static constexpr DType value = DType::kI64;
+};
+template <>
+struct DTypeOf<bool> {
+  static constexpr DType value = DType::kBool;
+};
 
 inline constexpr size_t kTensorAlignment = 64;
 
@@ -53,12 +86,13 @@ class STROP_API Tensor {
 
   // Uninitialised, 64-byte aligned memory. Throws kInvalidArgument on a dynamic or overflowing shape.
   static Tensor New(DType dtype, Shape shape);
-  // Takes part in the ownership of `memory`, whose bytes start at `data` and outlive every copy of the tensor.
+  // Takes part in the ownership of `memory`, whose bytes start at `data` and outlive every copy of the
+  // tensor.
   static Tensor Wrap(DType dtype, Shape shape, void* data, std::shared_ptr<void> memory);
 
   template <class T>
-  static Tensor From(Shape shape, std::span<const T> values) {
-    return Copy(DTypeOf<T>::value, std::move(shape), values.data(), values.size());
+  static Tensor From(const Shape& shape, std::span<const T> values) {
+    return Copy(DTypeOf<T>::value, shape, values.data(), values.size());
   }
 
   DType dtype() const noexcept { return dtype_; }

@@ -27,7 +27,9 @@ std::string ErrorOf(Code code, F run) {
   return "";
 }
 
-Tensor Floats(Shape shape, std::vector<float> values) { return Tensor::From<float>(std::move(shape), std::span<const float>(values)); }
+Tensor Floats(Shape shape, std::vector<float> values) {
+  return Tensor::From<float>(std::move(shape), std::span<const float>(values));
+}
 
 TEST(TensorTest, NewMemoryIsAligned) {
   for (const int64_t size : {0, 1, 3, 16, 17, 1000}) {
@@ -68,7 +70,10 @@ TEST(TensorTest, WrapSharesOwnership) {
 
 TEST(TensorTest, RefusesShapesThatNoMemoryHolds) {
   EXPECT_THAT(ErrorOf(Code::kInvalidArgument, [] { Tensor::New(DType::kF32, {2, -1}); }), HasSubstr("[2,?]"));
-  EXPECT_THAT(ErrorOf(Code::kInvalidArgument, [] { Tensor::New(DType::kF64, {int64_t{1} << 40, int64_t{1} << 40}); }),
+  EXPECT_THAT(ErrorOf(Code::kInvalidArgument,
+                      [] {
+                        Tensor::New(DType::kF64, {int64_t{1} << 40, int64_t{1} << 40});
+                      }),
               HasSubstr("float64"));
   EXPECT_THAT(ErrorOf(Code::kInvalidArgument, [] { Floats({3}, {1, 2}); }), HasSubstr("2 values"));
   EXPECT_EQ(Tensor::New(DType::kF64, {int64_t{1} << 40, int64_t{1} << 40, 0}).bytes(), 0u);
@@ -102,7 +107,8 @@ TEST(TensorTest, CastConvertsEveryPairOfTypes) {
       const auto to = static_cast<DType>(j);
       const Tensor back = source.Cast(from).Cast(to).Cast(DType::kF32);
       const bool through_bool = from == DType::kBool || to == DType::kBool;
-      EXPECT_THAT(back.As<float>(), ElementsAreArray(through_bool ? std::vector<float>{0, 1, 1, 1} : std::vector<float>{0, 1, 2, 100}))
+      EXPECT_THAT(back.As<float>(), ElementsAreArray(through_bool ? std::vector<float>{0, 1, 1, 1}
+                                                                  : std::vector<float>{0, 1, 2, 100}))
           << DTypeName(from) << " to " << DTypeName(to);
     }
   }
@@ -110,13 +116,23 @@ TEST(TensorTest, CastConvertsEveryPairOfTypes) {
 
 // IEEE 754 binary16: bit patterns from the tables of the standard's format.
 TEST(TensorTest, HalvesAreRoundedToNearestEven) {
-  const std::pair<double, uint16_t> cases[] = {
-      {0.0, 0x0000},       {-0.0, 0x8000},          {1.0, 0x3c00},
-      {-2.0, 0xc000},      {65504.0, 0x7bff},       {65519.99, 0x7bff},
-      {65520.0, 0x7c00},   {1e300, 0x7c00},         {0x1p-14, 0x0400},
-      {0x1p-24, 0x0001},   {0x1p-25, 0x0000},       {0x1.8p-25, 0x0001},
-      {0x1.ff8p-15, 0x03ff},  {0x1.ffcp-15, 0x0400},   {1.0 + 0x1p-11, 0x3c00},
-      {1.0 + 0x3p-11, 0x3c02}, {1.0 + 0x1p-11 + 0x1p-40, 0x3c01}};
+  const std::pair<double, uint16_t> cases[] = {{0.0, 0x0000},
+                                               {-0.0, 0x8000},
+                                               {1.0, 0x3c00},
+                                               {-2.0, 0xc000},
+                                               {65504.0, 0x7bff},
+                                               {65519.99, 0x7bff},
+                                               {65520.0, 0x7c00},
+                                               {1e300, 0x7c00},
+                                               {0x1p-14, 0x0400},
+                                               {0x1p-24, 0x0001},
+                                               {0x1p-25, 0x0000},
+                                               {0x1.8p-25, 0x0001},
+                                               {0x1.ff8p-15, 0x03ff},
+                                               {0x1.ffcp-15, 0x0400},
+                                               {1.0 + 0x1p-11, 0x3c00},
+                                               {1.0 + 0x3p-11, 0x3c02},
+                                               {1.0 + 0x1p-11 + 0x1p-40, 0x3c01}};
   for (const auto& [value, bits] : cases) {
     const double one[] = {value};
     const Tensor half = Tensor::From<double>({1}, std::span<const double>(one)).Cast(DType::kF16);

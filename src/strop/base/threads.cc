@@ -34,8 +34,8 @@ double QuotaV1(const fs::path& folder) {
   return quota / period;
 }
 
-// The tightest quota of the group and of every group above it. Inside a container the path may not exist below the
-// mount, whose root is then the group itself.
+// The tightest quota of the group and of every group above it. Inside a container the path may not exist
+// below the mount, whose root is then the group itself.
 template <class Quota>
 double Tightest(const fs::path& mount, const std::string& group, Quota quota) {
   double cpus = quota(mount);

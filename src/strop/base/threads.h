@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "strop/base/api.h"
 
@@ -62,7 +63,7 @@ class Channel {
   }
   void Fail(std::exception_ptr error) {
     std::lock_guard lock(mutex_);
-    if (!error_) error_ = error;
+    if (!error_) error_ = std::move(error);
     closed_ = true;
     room_.notify_all();
     item_.notify_all();

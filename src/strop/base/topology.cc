@@ -23,7 +23,9 @@ Topology Detect() {
   hwloc_topology_t topology = nullptr;
   if (hwloc_topology_init(&topology) != 0) return out;
   if (hwloc_topology_load(topology) == 0) {
-    const auto count = [&](hwloc_obj_type_t type) { return std::max(1, hwloc_get_nbobjs_by_type(topology, type)); };
+    const auto count = [&](hwloc_obj_type_t type) {
+      return std::max(1, hwloc_get_nbobjs_by_type(topology, type));
+    };
     out.packages = count(HWLOC_OBJ_PACKAGE);
     out.numa_nodes = count(HWLOC_OBJ_NUMANODE);
     out.cores = count(HWLOC_OBJ_CORE);

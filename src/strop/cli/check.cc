@@ -39,11 +39,12 @@ nlohmann::json KeysJson() {
 
 std::string Summary(const std::string& file, const Project& project) {
   const auto or_none = [](const std::string& text) { return text.empty() ? "none named" : text; };
-  return fmt::format("{}: OK\n  data   {}, label {}\n  tune   {} trials of {} parameters, {} {}\n  serve  {} on {}\n"
-                     "  loop   in {}",
-                     file, or_none(project.data.train), project.data.label, project.tune.trials,
-                     project.tune.space.size(), project.tune.direction, project.tune.metric, project.serve.name,
-                     project.serve.http, project.loop.directory.string());
+  return fmt::format(
+      "{}: OK\n  data   {}, label {}\n  tune   {} trials of {} parameters, {} {}\n  serve  {} on {}\n"
+      "  loop   in {}",
+      file, or_none(project.data.train), project.data.label, project.tune.trials, project.tune.space.size(),
+      project.tune.direction, project.tune.metric, project.serve.name, project.serve.http,
+      project.loop.directory.string());
 }
 
 }  // namespace

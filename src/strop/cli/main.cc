@@ -1,5 +1,5 @@
-// The `strop` command: finds strop-VERB and becomes it, as git does. It links nothing of Strop, so that --help and
-// completion stay within milliseconds whatever the verbs load.
+// The `strop` command: finds strop-VERB and becomes it, as git does. It links nothing of Strop, so that
+// --help and completion stay within milliseconds whatever the verbs load.
 
 #include <algorithm>
 #include <cerrno>
@@ -51,13 +51,14 @@ fs::path OwnFolder() {
   return error ? fs::path(".") : self.parent_path();
 }
 
-// Where verbs may lie: beside this program (the package's bin folder), in the package of the environment whose bin
-// folder this is, and anywhere in PATH (verbs that users add).
+// Where verbs may lie: beside this program (the package's bin folder), in the package of the environment
+// whose bin folder this is, and anywhere in PATH (verbs that users add).
 std::vector<fs::path> Folders() {
   const fs::path own = OwnFolder();
   std::vector<fs::path> folders = {own};
   std::error_code error;
-  for (fs::directory_iterator entry(own.parent_path() / "lib", error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(own.parent_path() / "lib", error), end; !error && entry != end;
+       entry.increment(error)) {
     if (entry->path().filename().string().rfind("python3", 0) != 0) continue;
     for (const char* packages : {"site-packages", "dist-packages"}) {
       folders.push_back(entry->path() / packages / "strop" / "bin");
@@ -119,8 +120,10 @@ void PrintHelp(std::FILE* out) {
 int UnknownVerb(const std::string& verb) {
   for (const KnownVerb& known : kVerbs) {
     if (known.name != verb) continue;
-    std::fprintf(stderr, "strop: the verb \"%s\" is not in this installation: neither beside %s nor in PATH is a strop-%s\n",
-                 verb.c_str(), (OwnFolder() / "strop").c_str(), verb.c_str());
+    std::fprintf(
+        stderr,
+        "strop: the verb \"%s\" is not in this installation: neither beside %s nor in PATH is a strop-%s\n",
+        verb.c_str(), (OwnFolder() / "strop").c_str(), verb.c_str());
     return 2;
   }
   std::string nearest;
@@ -192,7 +195,8 @@ int main(int argc, char** argv) {
   } else if (verb == "completion") {
     status = Completion(arguments);
   } else if (verb.empty() || verb.front() == '-') {
-    std::fprintf(stderr, "strop: unknown option \"%s\"; expected a verb ('strop --help' lists them)\n", verb.c_str());
+    std::fprintf(stderr, "strop: unknown option \"%s\"; expected a verb ('strop --help' lists them)\n",
+                 verb.c_str());
     status = 2;
   } else {
     status = Become(verb, std::move(arguments));

@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
 #include "strop/base/log.h"
@@ -105,10 +105,12 @@ void Console::Progress(const std::string& what, int64_t done, int64_t total, con
   const double seconds = std::chrono::duration<double>(now - started_).count();
   std::string counts = total > 0 ? fmt::format("{}/{}", done, total) : fmt::format("{}", done);
   if (total > 0 && done > 0 && !last && seconds >= 1) {
-    counts += fmt::format("  {} left", DurationText(seconds / static_cast<double>(done) * static_cast<double>(total - done)));
+    counts += fmt::format(
+        "  {} left", DurationText(seconds / static_cast<double>(done) * static_cast<double>(total - done)));
   }
   if (!note.empty()) counts += "  " + note;
-  const double share = total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
+  const double share =
+      total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
   if (!terminal) {
     fmt::print(stderr, "{}: {}\n", what, counts);
     return;
@@ -116,7 +118,9 @@ void Console::Progress(const std::string& what, int64_t done, int64_t total, con
   constexpr size_t kBar = 24;
   const auto filled = static_cast<size_t>(share * kBar);
   std::string line = what;
-  if (total > 0) line += fmt::format("  [{}{}] {:3.0f}%", std::string(filled, '#'), std::string(kBar - filled, '.'), share * 100);
+  if (total > 0)
+    line += fmt::format("  [{}{}] {:3.0f}%", std::string(filled, '#'), std::string(kBar - filled, '.'),
+                        share * 100);
   line += "  " + counts;
   if (line.size() >= TerminalWidth()) line.resize(TerminalWidth() - 1);
   fmt::print(stderr, "\r\x1b[K{}", line);  // a cursor movement, not a colour: NO_COLOR does not forbid it

@@ -11,12 +11,12 @@
 
 namespace strop::cli {
 
-// What every verb shares: --help with an example, --json, --quiet, --log LEVEL, one line on stderr for a failure, and
-// the exit codes 0 done, 1 failed, 2 wrong usage, 130 interrupted with work kept.
+// What every verb shares: --help with an example, --json, --quiet, --log LEVEL, one line on stderr for a
+// failure, and the exit codes 0 done, 1 failed, 2 wrong usage, 130 interrupted with work kept.
 
-// How a verb speaks. Plain text goes to stdout unless --json was given; then only Result goes there, as one JSON
-// object. Progress goes to stderr: a bar on a terminal, a plain line at most every ten seconds elsewhere, nothing
-// with --quiet. One thread at a time, but for Progress.
+// How a verb speaks. Plain text goes to stdout unless --json was given; then only Result goes there, as one
+// JSON object. Progress goes to stderr: a bar on a terminal, a plain line at most every ten seconds
+// elsewhere, nothing with --quiet. One thread at a time, but for Progress.
 class Console {
  public:
   bool json = false;
@@ -47,14 +47,15 @@ struct VerbInfo {
   std::string example;  // command lines shown below --help
 };
 
-// Whether Ctrl-C or SIGTERM came. The first asks (a verb polls this, keeps its work and returns 130); a second kills.
+// Whether Ctrl-C or SIGTERM came. The first asks (a verb polls this, keeps its work and returns 130); a
+// second kills.
 bool Interrupted() noexcept;
 // Throws kCancelled when Interrupted: RunVerb turns it into exit 130.
 void ThrowIfInterrupted();
 
-// The body of a verb's main(): parses, runs, maps errors. `setup` adds options to the app and binds them to variables
-// that `run` reads. A strop::Error becomes "strop tune: MESSAGE" on stderr and exit 1, or 130 when it is kCancelled or
-// came after Ctrl-C; a CLI::ParseError, thrown by parsing or by `run`, exits 2.
+// The body of a verb's main(): parses, runs, maps errors. `setup` adds options to the app and binds them to
+// variables that `run` reads. A strop::Error becomes "strop tune: MESSAGE" on stderr and exit 1, or 130 when
+// it is kCancelled or came after Ctrl-C; a CLI::ParseError, thrown by parsing or by `run`, exits 2.
 int RunVerb(int argc, char** argv, const VerbInfo& info, const std::function<void(CLI::App&)>& setup,
             const std::function<int(Console&)>& run);
 

@@ -7,10 +7,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
 
@@ -33,7 +33,8 @@ std::string ReadAll(int fd) {
 }
 
 // Runs a verb in a process of its own, with stderr on a terminal if asked. A terminal turns \n into \r\n.
-Outcome RunTry(std::vector<std::string> arguments, const std::function<int(Console&)>& run, bool terminal = false) {
+Outcome RunTry(std::vector<std::string> arguments, const std::function<int(Console&)>& run,
+               bool terminal = false) {
   arguments.insert(arguments.begin(), "strop-try");
   int out[2], err[2] = {-1, -1};
   EXPECT_EQ(pipe(out), 0);
@@ -95,13 +96,14 @@ TEST(VerbTest, WrongUsageIsOneLineAndTwo) {
     EXPECT_THAT(outcome.err, HasSubstr("strop try: "));
     EXPECT_THAT(outcome.err, HasSubstr("(see strop try --help)"));
   }
-  const Outcome thrown = RunTry({}, [](Console&) -> int { throw CLI::ValidationError("--number", "must be even"); });
+  const Outcome thrown =
+      RunTry({}, [](Console&) -> int { throw CLI::ValidationError("--number", "must be even"); });
   EXPECT_EQ(thrown.status, 2);
 }
 
 TEST(VerbTest, FailureIsOneLineAndOne) {
-  const Outcome outcome =
-      RunTry({"--json"}, [](Console&) -> int { throw Error(Code::kNotFound, "no model x.onnx:\n name another"); });
+  const Outcome outcome = RunTry(
+      {"--json"}, [](Console&) -> int { throw Error(Code::kNotFound, "no model x.onnx:\n name another"); });
   EXPECT_EQ(outcome.status, 1);
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(outcome.err, "strop try: no model x.onnx:  name another\n");
