@@ -28,7 +28,7 @@ struct STROP_API Capture {
   store::Blob inputs;        // EncodeRow of the input tensors
   store::Blob outputs;       // EncodeRow of the output tensors
   double uncertainty = 0;    // of the outputs, see select.h
-  std::optional<Reason> wanted;  // its label is asked for in the same transaction
+  std::optional<Reason> wanted = std::nullopt;  // its label is asked for in the same transaction
 };
 
 struct STROP_API Wish {
@@ -49,7 +49,7 @@ struct STROP_API LabelCounts {
 };
 
 struct STROP_API ExportOptions {
-  std::optional<Reason> reason;  // none: every labelled row
+  std::optional<Reason> reason = std::nullopt;  // none: every labelled row
   double since = 0;              // rows captured at or after this, Unix seconds
   std::string label = "label";   // the label's column
 };
