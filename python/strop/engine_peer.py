@@ -39,7 +39,7 @@ def load_openvino(model, threads):
         answers = request.infer(inputs)
         return {output.get_any_name(): answers[output] for output in compiled.outputs}
 
-    return openvino.__version__, run
+    return openvino.__version__.split("-")[0], run
 
 
 RUNTIMES = {"onnxruntime": load_onnxruntime, "openvino": load_openvino}

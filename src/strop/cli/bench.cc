@@ -190,7 +190,8 @@ json Layers(const BenchOptions& options, const TensorMap& inputs, int threads,
     const double each = layer.seconds / static_cast<double>(std::max<int64_t>(layer.calls, 1));
     json row = {{"layer", layer.layer}, {"op", layer.op}, {"kernel", layer.kernel}, {"seconds", each},
                 {"share", total > 0 ? layer.seconds / total : 0}};
-    if (const auto found = work.find(layer.layer); found != work.end() && each > 0) {
+    // OpenVINO names a convolution by its node, and says when it took the bias out.
+    if (const auto found = work.find(layer.layer.substr(0, layer.layer.rfind("/WithoutBiases"))); found != work.end() && each > 0) {
       row["gflops"] = found->second.flops / each * 1e-9;
     }
     layers.push_back(row);

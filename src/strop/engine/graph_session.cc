@@ -268,16 +268,18 @@ void GraphSession::RunSteps(Slot& slot, const Layout& layout, std::vector<Tensor
     }
     const Clock::time_point begin = Clock::now();
     wired.step->Run(*slot.states[at], in, out);
-    Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), wired.step->Inside(*slot.states[at]));
+    Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), *slot.states[at]);
     for (size_t i = 0; i < wired.outputs.size(); ++i) tensors[wired.outputs[i]] = out[i];
   }
 }
 
-void GraphSession::Record(size_t step, double seconds, std::vector<LayerProfile> inside) {
+void GraphSession::Record(size_t step, double seconds, Step::State& state) {
+  const std::vector<LayerProfile> inside = steps_[step].step->Inside(state);
   std::lock_guard lock(profile_mutex_);
   ++step_profiles_[step].calls;
   step_profiles_[step].seconds += seconds;
-  for (LayerProfile& layer : inside) {
+  step_profiles_[step].kernel = steps_[step].step->Kernel(state);
+  for (const LayerProfile& layer : inside) {
     const auto [found, fresh] = inside_profiles_.try_emplace(layer.layer, layer);
     if (fresh) {
       inside_order_.push_back(layer.layer);

@@ -60,7 +60,7 @@ class GraphSession : public Session {
   std::shared_ptr<const Layout> LayoutFor(const TensorMap& inputs);
   std::shared_ptr<const Layout> MakeLayout(const std::map<std::string, Shape>& shapes) const;
   void RunSteps(Slot& slot, const Layout& layout, std::vector<Tensor>& tensors);
-  void Record(size_t step, double seconds, std::vector<LayerProfile> inside);
+  void Record(size_t step, double seconds, Step::State& state);
 
   std::string hash_;
   model::Graph graph_;

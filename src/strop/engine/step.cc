@@ -132,7 +132,12 @@ class DenseStep : public Step {
     plan.sparsity = static_cast<double>(zeros) / static_cast<double>(all);
   }
 
-  void Run(State&, std::span<const Tensor> in, std::span<Tensor> out) override {
+  std::unique_ptr<State> NewState() override { return std::make_unique<LastKernel>(); }
+  std::string_view Kernel(const State& state) const noexcept override {
+    const GemmKernel* last = static_cast<const LastKernel&>(state).kernel;
+    return last == nullptr ? std::string_view(plan.kernel) : last->name;
+  }
+  void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
     if (!out[0]) {
       Shape shape = in[0].shape();
       shape.back() = weights_.n;
@@ -144,11 +149,15 @@ class DenseStep : public Step {
                         out[0].As<float>().data(), weights_.n, relu_};
     const GemmShape shape{m, weights_.n, weights_.k};
     const GemmKernel& kernel = PickGemm(shape, flags_);
+    static_cast<LastKernel&>(state).kernel = &kernel;
     const GemmGrid grid = SplitGemm(shape, kernel, pool_.threads());
     pool_.Run(grid.rows * grid.columns, [&](int64_t index) { kernel.run(GemmBlock(args, kernel, grid, index)); });
   }
 
  private:
+  struct LastKernel : State {
+    const GemmKernel* kernel = nullptr;
+  };
   static constexpr int64_t kManyRows = 64;  // what plan() names: the kernel of a batch
   const CpuFlags flags_;
   const bool relu_;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "strop/base/cpu.h"
@@ -30,6 +31,9 @@ class Step {
   virtual void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) = 0;
   // What the last Run of the state spent inside the region; empty when it does not know.
   virtual std::vector<LayerProfile> Inside(State&) const { return {}; }
+
+  // The kernel that the last Run of the state used.
+  virtual std::string_view Kernel(const State&) const noexcept { return plan.kernel; }
 
   std::vector<std::string> inputs, outputs;
   LayerPlan plan;

@@ -19,7 +19,8 @@
 namespace strop::engine {
 namespace {
 
-constexpr int kRuns = 5;
+// Many short runs: on a busy machine some of them are left alone.
+constexpr int kRuns = 20;
 
 // Work units a second of `work(thread)` on all threads at once, best of kRuns.
 template <class Work>
@@ -66,7 +67,7 @@ double MeasurePeakFlops(Isa isa, int threads) {
                                                     IsaName(isa), IsaName(HighestIsa(Cpu()))));
   }
   const PeakKernel kernel = PeakOf(isa);
-  constexpr int64_t kSteps = 2'000'000;
+  constexpr int64_t kSteps = 200'000;
   std::atomic<float> kept{0};
   const double flops = 2.0 * kSteps * kPeakSums * kernel.lanes * threads;
   return BestRate(threads, flops, [&](int) { kept = kernel.run(kSteps); });

@@ -1,0 +1,241 @@
+#include "strop/engine/session.h"
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "strop/base/error.h"
+#include "strop/base/file.h"
+#include "strop/engine/plan.h"
+#include "strop/engine/test_graphs.h"
+#include "strop/model/reference/evaluator.h"
+
+namespace strop::engine {
+namespace {
+
+using testing::HasSubstr;
+
+SessionOptions With(const std::string& prefer, std::vector<std::string> taps = {}, int threads = 2) {
+  SessionOptions options;
+  options.prefer = prefer;
+  options.taps = std::move(taps);
+  options.threads = threads;
+  return options;
+}
+
+void ExpectNear(const Tensor& found, const Tensor& wanted, const std::string& what) {
+  ASSERT_EQ(found.shape(), wanted.shape()) << what;
+  for (size_t i = 0; i < wanted.As<float>().size(); ++i) {
+    ASSERT_NEAR(found.As<float>()[i], wanted.As<float>()[i], 1e-5) << what << " at " << i;
+  }
+}
+
+template <class Function>
+std::string MessageOf(Function function, Code code) {
+  try {
+    function();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+
+TEST(Session, EveryCandidateAnswersAsTheReferenceAtAnyBatch) {
+  const model::Graph graph = TwoDenseLayers();
+  for (const char* candidate : {"openvino", "strop", "reference"}) {
+    const auto session = Session::Make(graph, With(candidate, {"h1", "h3"}));
+    for (const int64_t batch : {1, 7, 256, 3}) {
+      const Tensor x = RandomF32({batch, 12}, 100 + static_cast<uint64_t>(batch));
+      const TensorMap wanted = model::reference::Evaluate(graph, {{"x", x}}, {"y", "h1", "h3"});
+      const TensorMap found = session->Run({{"x", x}});
+      ASSERT_EQ(found.size(), 3u);
+      for (const auto& [name, tensor] : wanted) ExpectNear(found.at(name), tensor, std::string(candidate) + " " + name);
+    }
+  }
+}
+
+TEST(Session, PlanNamesTheKernelsOfThisCpu) {
+  const auto session = Session::Make(TwoDenseLayers(), With("strop"));
+  const std::vector<LayerPlan> plan = session->plan();
+  ASSERT_EQ(plan.size(), 3u);
+  EXPECT_EQ(plan[0].op, "MatMul+Add+Relu");
+  EXPECT_EQ(plan[0].isa, HighestIsa(Cpu()) >= Isa::kAvx512 ? "avx512" : IsaName(HighestIsa(Cpu())));
+  EXPECT_THAT(plan[0].kernel, HasSubstr(plan[0].isa));
+  EXPECT_EQ(plan[1].kernel, "openvino");
+}
+
+TEST(Session, ProfileCountsRuns) {
+  const auto session = Session::Make(TwoDenseLayers(), With("strop"));
+  for (int i = 0; i < 3; ++i) session->Run({{"x", RandomF32({1, 12}, 1)}});
+  for (const LayerProfile& layer : session->profile()) {
+    EXPECT_EQ(layer.calls, 3) << layer.layer;
+    EXPECT_GT(layer.seconds, 0) << layer.layer;
+  }
+  EXPECT_THAT(session->profile()[0].kernel, HasSubstr("gemv_f32"));
+}
+
+TEST(Session, ConcurrentRunsDoNotMix) {
+  const model::Graph graph = TwoDenseLayers();
+  for (const char* candidate : {"openvino", "strop"}) {
+    const auto session = Session::Make(graph, With(candidate));
+    std::vector<Tensor> inputs, wanted;
+    for (uint64_t i = 0; i < 4; ++i) {
+      inputs.push_back(RandomF32({static_cast<int64_t>(3 * i + 1), 12}, i));
+      wanted.push_back(model::reference::Evaluate(graph, {{"x", inputs.back()}}).at("y"));
+    }
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < 4; ++i) {
+      threads.emplace_back([&, i] {
+        for (int round = 0; round < 50; ++round) {
+          const Tensor y = session->Run({{"x", inputs[i]}}).at("y");
+          for (size_t at = 0; at < y.As<float>().size(); ++at) {
+            if (std::abs(y.As<float>()[at] - wanted[i].As<float>()[at]) > 1e-5f) ++wrong;
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(wrong, 0) << candidate;
+  }
+}
+
+TEST(Session, AnswersOnlyWhatIsWanted) {
+  const auto session = Session::Make(TwoDenseLayers(), With("openvino", {"h3"}));
+  EXPECT_EQ(session->outputs().size(), 2u);
+  const TensorMap found = session->Run({{"x", RandomF32({2, 12}, 1)}}, {"h3"});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found.at("h3").shape(), (Shape{2, 40}));
+}
+
+TEST(Session, BadInputsAreNamedWithWhatWasFoundAndWanted) {
+  const auto session = Session::Make(TwoDenseLayers(), With("strop"));
+  const auto run = [&](const TensorMap& inputs, const std::vector<std::string>& wanted = {}) {
+    return MessageOf([&] { session->Run(inputs, wanted); }, Code::kInvalidArgument);
+  };
+  const Tensor good = RandomF32({2, 12}, 1);
+  EXPECT_EQ(run({}), "input x is missing: wanted float32 [?,12]");
+  EXPECT_EQ(run({{"x", RandomF32({2, 13}, 1)}}), "input x is float32 [2,13]: wanted float32 [?,12]");
+  EXPECT_EQ(run({{"x", RandomF32({12}, 1)}}), "input x is float32 [12]: wanted float32 [?,12]");
+  EXPECT_EQ(run({{"x", good.Cast(DType::kF64)}}), "input x is float64 [2,12]: wanted float32 [?,12]");
+  EXPECT_EQ(run({{"x", Tensor::New(DType::kF32, {0, 12})}}), "input x is float32 [0,12]: wanted float32 [?,12]");
+  EXPECT_EQ(run({{"x", good}, {"z", good}}), "the model has no input z: it has x");
+  EXPECT_THAT(run({{"x", good}}, {"h3"}), HasSubstr("the session answers no h3: it answers y"));
+}
+
+TEST(Session, SizesOfOneNameMustAgree) {
+  model::Graph graph = TwoDenseLayers();
+  graph.inputs.push_back({"z", DType::kF32, {-1, 5}, {"batch", ""}});
+  graph.nodes.push_back(MakeNode("Add", "sum", {"y", "z"}, {"s"}));
+  graph.outputs = {{"s", DType::kF32, {-1, 5}, {"batch", ""}}};
+  const auto session = Session::Make(graph, With("strop"));
+  EXPECT_EQ(MessageOf([&] { session->Run({{"x", RandomF32({2, 12}, 1)}, {"z", RandomF32({3, 5}, 1)}}); }, Code::kInvalidArgument),
+            "input z is float32 [3,5]: its size \"batch\" must be 2, as in input x");
+}
+
+TEST(Session, UnknownTapAndPreferenceAreRefused) {
+  EXPECT_THAT(MessageOf([] { Session::Make(TwoDenseLayers(), With("", {"nothing"})); }, Code::kInvalidArgument),
+              HasSubstr("tap nothing: the model has no value of that name"));
+  EXPECT_THAT(MessageOf([] { Session::Make(TwoDenseLayers(), With("fastest")); }, Code::kInvalidArgument),
+              HasSubstr("expected openvino, strop, reference"));
+}
+
+TEST(Session, AnOperatorThatNothingRunsIsNamedWithItsNode) {
+  model::Graph graph = TwoDenseLayers();
+  graph.opsets["com.example"] = 1;
+  graph.nodes[3] = MakeNode("Mystery", "odd one", {"h2"}, {"h3"});
+  graph.nodes[3].domain = "com.example";
+  EXPECT_THAT(MessageOf([&] { Session::Make(graph, With("")); }, Code::kUnsupported),
+              HasSubstr("operator com.example::Mystery of node odd one is not supported"));
+}
+
+TEST(Session, AFileThatIsNoModelIsRefused) {
+  const std::string path = testing::TempDir() + "/not_a_model.onnx";
+  WriteFileAtomically(path, "PK\x03\x04 a zip file, say");
+  EXPECT_THAT(MessageOf([&] { Session::Load(path); }, Code::kCorrupt), HasSubstr("not_a_model.onnx"));
+  EXPECT_THAT(MessageOf([&] { Session::Load(path + ".gone"); }, Code::kNotFound), HasSubstr("not_a_model.onnx.gone"));
+}
+
+class PlanTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = std::filesystem::path(testing::TempDir()) / "plan_test.onnx";
+    TwoDenseLayers().Save(path_);
+    std::filesystem::remove(PlanPath(path_));
+    options_.threads = 2;
+    options_.seconds = 0.05;
+    options_.batch = 4;
+  }
+  std::filesystem::path path_;
+  TuneOptions options_;
+};
+
+TEST_F(PlanTest, TunedPlanIsReadBackAndFollowed) {
+  SavedPlan made = TunePlan(path_, options_);
+  ASSERT_EQ(made.layers.size(), 2u);
+  EXPECT_EQ(made.layers[0].candidates.size(), 6u);
+  for (const auto& candidate : made.layers[0].candidates) EXPECT_GT(candidate.seconds, 0) << candidate.kernel;
+  const auto read = LoadPlan(PlanPath(path_), made.key);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->ToJson(), made.ToJson());
+
+  made.candidate = "strop";
+  made.layers[0].kernel = "gemm_f32_4x4_scalar";
+  SavePlan(made, PlanPath(path_));
+  SessionOptions session_options;
+  session_options.threads = 2;
+  const auto session = Session::Load(path_, session_options);
+  ASSERT_EQ(session->plan().size(), 3u);
+  EXPECT_EQ(session->plan()[0].kernel, "gemm_f32_4x4_scalar");
+  EXPECT_EQ(session->plan()[0].candidates.size(), 6u);
+}
+
+TEST_F(PlanTest, APlanForAnythingElseIsIgnored) {
+  SavedPlan made = MakePlan(path_, options_);
+  EXPECT_FALSE(std::filesystem::exists(PlanPath(path_)));
+  made.candidate = "strop";
+  SessionOptions session_options;
+  session_options.threads = 2;
+  const auto steps = [&] { return Session::Load(path_, session_options)->plan().size(); };
+  SavePlan(made, PlanPath(path_));
+  EXPECT_EQ(steps(), 3u);
+  const PlanKey right = made.key;
+  for (const auto& change : std::vector<std::function<void(PlanKey&)>>{
+           [](PlanKey& key) { key.model[0] = key.model[0] == '0' ? '1' : '0'; }, [](PlanKey& key) { key.cpu += "X"; },
+           [](PlanKey& key) { key.isa = "none"; }, [](PlanKey& key) { key.threads = 3; }}) {
+    made.key = right;
+    change(made.key);
+    SavePlan(made, PlanPath(path_));
+    EXPECT_EQ(steps(), 1u);
+  }
+  WriteFileAtomically(PlanPath(path_), "{\"format\": 1, \"model\":");
+  EXPECT_EQ(steps(), 1u);
+}
+
+TEST_F(PlanTest, ABrokenPlanSaysWhere) {
+  EXPECT_THAT(MessageOf([] { SavedPlan::FromJson("[1]", "m.plan.json"); }, Code::kCorrupt), HasSubstr("m.plan.json is not a plan"));
+  EXPECT_THAT(MessageOf([] { SavedPlan::FromJson("{\"format\": 9}", "m.plan.json"); }, Code::kCorrupt), HasSubstr("format 9"));
+}
+
+TEST(Plan, TheDefaultIsTheWholeModelOnOpenVino) {
+  EXPECT_THAT(CandidateNames(0), testing::ElementsAre("openvino"));
+  EXPECT_THAT(CandidateNames(3), testing::ElementsAre("openvino", "strop"));
+}
+
+TEST(Plan, InputsWithOtherDynamicSizesMustBeGiven) {
+  const std::vector<model::ValueInfo> inputs = {{"text", DType::kI64, {-1, -1}, {"batch", "length"}}};
+  EXPECT_THAT(MessageOf([&] { RandomInputs(inputs, 2); }, Code::kInvalidArgument), HasSubstr("--shape text="));
+  EXPECT_EQ(RandomInputs(inputs, 2, {{"text", {2, 9}}}).at("text").shape(), (Shape{2, 9}));
+}
+
+}  // namespace
+}  // namespace strop::engine
