@@ -147,8 +147,8 @@ void CheckConditions(const Spot& spot, const Parameters& space) {
       next.pop_back();
       for (const auto& [other, unused] : space.at(at).when) {
         if (other == name) {
-          Spot(spot.file, "tune.space." + name, "when", when)
-              .Refuse("the conditions make a circle: remove one of them");
+          Spot{spot.file, "tune.space." + name, "when", when}.Refuse(
+              "the conditions make a circle: remove one of them");
         }
         if (space.count(other) > 0 && seen.insert(other).second) next.push_back(other);
       }

@@ -18,6 +18,11 @@ std::string Quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::vector<std::string> AllQuoted(std::vector<std::string> words) {
+  for (std::string& word : words) word = Quoted(word);
+  return words;
+}
+
 std::string Joined(const std::vector<std::string>& words, std::string_view last = " or ") {
   std::string text;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -158,9 +163,7 @@ Kind<std::string> Name() {
 }
 
 Kind<std::string> OneOf(std::vector<std::string> words) {
-  std::vector<std::string> quoted;
-  for (const std::string& word : words) quoted.push_back(Quoted(word));
-  const std::string accepted = Joined(quoted);
+  const std::string accepted = Joined(AllQuoted(words));
   return {accepted, [accepted, words = std::move(words)](const Spot& spot) {
             std::string text = ReadText(spot, accepted);
             if (std::find(words.begin(), words.end(), text) == words.end()) spot.RefuseExpected(accepted);
@@ -172,7 +175,7 @@ Kind<std::string> QualityName() {
   const std::string accepted =
       "\"accuracy\", \"f1\", \"auc\", \"pr_auc\", \"ndcg@K\" (K from 1 to 9999) or \"rmse\"";
   return {accepted, [accepted](const Spot& spot) {
-            const std::string text = ReadText(spot, accepted);
+            std::string text = ReadText(spot, accepted);
             for (const char* name : {"accuracy", "f1", "auc", "pr_auc", "rmse"}) {
               if (text == name) return text;
             }
@@ -271,9 +274,8 @@ Kind<std::vector<std::string>> Words() {
 }
 
 Kind<std::vector<std::string>> SomeOf(std::vector<std::string> words) {
-  std::vector<std::string> quoted;
-  for (const std::string& word : words) quoted.push_back(Quoted(word));
-  const std::string accepted = fmt::format("a list of {}, each at most once", Joined(quoted, " and "));
+  const std::string accepted =
+      fmt::format("a list of {}, each at most once", Joined(AllQuoted(words), " and "));
   return {accepted, [accepted, words = std::move(words)](const Spot& spot) {
             std::vector<std::string> texts = ReadTexts(spot, accepted);
             for (const std::string& text : texts) {

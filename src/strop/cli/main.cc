@@ -81,7 +81,7 @@ bool IsProgram(const fs::path& path) {
 
 fs::path Find(const std::string& verb) {
   for (const fs::path& folder : Folders()) {
-    const fs::path path = folder / (std::string(kPrefix) + verb);
+    fs::path path = folder / (std::string(kPrefix) + verb);
     if (IsProgram(path)) return path;
   }
   return {};
