@@ -41,6 +41,15 @@ bool IsBatched(const Signature& signature) {
   return first_dynamic(signature.inputs) && first_dynamic(signature.outputs);
 }
 
+// The penultimate activation, unless it is watched or answered anyway.
+std::string FindTap(const model::Graph& graph) {
+  std::string tap = model::Penultimate(graph);
+  for (const auto& output : graph.outputs) {
+    if (output.name == tap) return "";
+  }
+  return graph.FindInput(tap) != nullptr ? "" : tap;
+}
+
 // The first run pays for what the session puts off; it must not be a client's.
 void WarmUp(ServedModel* model, const std::vector<std::string>& wanted) {
   TensorMap inputs;
@@ -114,10 +123,13 @@ std::shared_ptr<ServedModel> ModelRepository::Make(const std::string& name, cons
   engine::SessionOptions session;
   session.threads = options_.threads;
   if (options_.watched) {
-    made->tap = model::Penultimate(model::Graph::Parse(bytes, path.string()));
+    made->tap = FindTap(model::Graph::Parse(bytes, path.string()));
     if (!made->tap.empty()) session.taps = {made->tap};
   }
   made->session = engine::Session::Load(path, session);
+  if (made->session->model_hash() != made->hash) {
+    throw Error(Code::kUnavailable, fmt::format("{} changed while it was read: try again", path.string()));
+  }
   made->signature.inputs = made->session->inputs();
   made->signature.outputs = made->session->outputs();
   if (!made->tap.empty()) made->signature.outputs.pop_back();

@@ -77,7 +77,7 @@ struct Observer::Work {
     double uncertainty = 0;
     bool uniform = false;  // its label is wanted already
   };
-  explicit Work(const std::string& store) : database(store::Database::Open(store)), labels(database) {}
+  explicit Work(const std::string& store) : database(store::Database::Open(store)), labels(&database) {}
 
   store::Database database;
   watch::LabelQueue labels;

@@ -183,7 +183,7 @@ void Service::RouteModel(HttpRequest& request, Respond& respond) {
   if (path.size() > rest + 1) NoSuchAddress(request);
   if (action == "infer") {
     Allow(request, {"POST"});
-    return PostInfer(std::move(request), std::move(respond), version);
+    return PostInfer(request, respond, version);
   }
   if (!action.empty() && action != "ready" && action != "stats" && action != "config") NoSuchAddress(request);
   Allow(request, {"GET"});
@@ -254,7 +254,7 @@ void Service::PostSlow(HttpRequest request, Respond respond, std::function<HttpR
   if (!taken) on_full(ErrorResponse(503, "too many requests wait for the store: try again later"));
 }
 
-void Service::PostInfer(HttpRequest request, Respond respond, const std::string& version) {
+void Service::PostInfer(HttpRequest& request, Respond& respond, const std::string& version) {
   RequireStarted();
   const auto received = Clock::now();
   auto model = models_->Find(request.path[2], version);

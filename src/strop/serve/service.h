@@ -42,11 +42,12 @@ class STROP_API Service {
   void Stop();
 
  private:
+  // These take request and respond only when they throw no more; what they throw becomes the answer.
   void Route(HttpRequest& request, Respond& respond);
   void RouteModel(HttpRequest& request, Respond& respond);
   void RouteRepository(HttpRequest& request, Respond& respond);
   void RequireStarted() const;
-  void PostInfer(HttpRequest request, Respond respond, const std::string& version);
+  void PostInfer(HttpRequest& request, Respond& respond, const std::string& version);
   HttpResponse Infer(const HttpRequest& request, const std::shared_ptr<const ServedModel>& shared,
                      std::chrono::steady_clock::time_point received) const;
   void PostSlow(HttpRequest request, Respond respond, std::function<HttpResponse(const HttpRequest&)> work);

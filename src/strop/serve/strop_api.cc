@@ -81,7 +81,7 @@ HttpResponse WrongMethod(const HttpRequest& request, const std::string& allowed)
 
 struct StropApi::Impl {
   Impl(const std::string& store, const ModelRepository* m, Observer* o)
-      : database(store::Database::Open(store)), labels(database), models(m), observer(o) {
+      : database(store::Database::Open(store)), labels(&database), models(m), observer(o) {
     database.Migrate(ServeMigrations());
   }
 
