@@ -20,8 +20,8 @@ std::vector<int64_t> WindowAttribute(const Node& node, const char* name, size_t 
   const bool in_range =
       std::all_of(values.begin(), values.end(), [&](int64_t v) { return v >= lowest && v <= kLargest; });
   if (values.size() != count || !in_range) {
-    ThrowNode(node, fmt::format("{} is [{}], expected {} values of at least {}", name, fmt::join(values, ","), count,
-                                lowest));
+    ThrowNode(node, fmt::format("{} is [{}], expected {} values of at least {}", name, fmt::join(values, ","),
+                                count, lowest));
   }
   return values;
 }
@@ -41,10 +41,11 @@ int64_t CountWindows(int64_t input, int64_t padded, int64_t pad_begin, int64_t e
 Window ReadWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel) {
   const size_t axes = spatial.size();
   if (kernel.size() != axes) {
-    ThrowNode(node, fmt::format("the kernel [{}] does not have the {} spatial axes of the input", fmt::join(kernel, ","),
-                                axes));
+    ThrowNode(node, fmt::format("the kernel [{}] does not have the {} spatial axes of the input",
+                                fmt::join(kernel, ","), axes));
   }
-  if (std::any_of(kernel.begin(), kernel.end(), [](int64_t k) { return (k < 1 && k != -1) || k > kLargest; })) {
+  if (std::any_of(kernel.begin(), kernel.end(),
+                  [](int64_t k) { return (k < 1 && k != -1) || k > kLargest; })) {
     ThrowNode(node, fmt::format("the kernel is [{}], expected sizes of at least 1", fmt::join(kernel, ",")));
   }
   Window window;
@@ -107,7 +108,8 @@ Shape BroadcastShapes(const Node& node, const Shape& a, const Shape& b) {
   return result;
 }
 
-Shape ReshapeTarget(const Node& node, const Shape& input, const std::vector<int64_t>& target, bool allow_zero) {
+Shape ReshapeTarget(const Node& node, const Shape& input, const std::vector<int64_t>& target,
+                    bool allow_zero) {
   Shape shape = target;
   int64_t rest = -1;
   int64_t known = 1;
@@ -167,8 +169,8 @@ Window SlideWindow(const Node& node, const Shape& spatial, std::vector<int64_t> 
     const int64_t count = CountWindows(input, padded, window.pads_begin[i], extent, window.strides[i],
                                        node.Int("ceil_mode", 0) != 0);
     if (count < 1) {
-      ThrowNode(node, fmt::format("a kernel of {} does not fit into the padded size {} of spatial axis {}", extent,
-                                  padded, i));
+      ThrowNode(node, fmt::format("a kernel of {} does not fit into the padded size {} of spatial axis {}",
+                                  extent, padded, i));
     }
     window.output.push_back(count);
   }
@@ -182,7 +184,8 @@ Window TransposedWindow(const Node& node, const Shape& spatial, std::vector<int6
   const size_t axes = spatial.size();
   const std::vector<int64_t> extra = WindowAttribute(node, "output_padding", axes, 0, 0);
   const std::vector<int64_t> wanted = node.Ints("output_shape");
-  if (!wanted.empty() && wanted.size() < axes) ThrowNode(node, "output_shape is shorter than the spatial axes");
+  if (!wanted.empty() && wanted.size() < axes)
+    ThrowNode(node, "output_shape is shorter than the spatial axes");
   for (size_t i = 0; i < axes; ++i) {
     const int64_t input = spatial[i];
     if (input < 0 || window.kernel[i] < 0) {

@@ -7,8 +7,9 @@
 #include "strop/base/tensor.h"
 #include "strop/model/graph.h"
 
-// Arithmetic on sizes that the shape rules and the reference evaluator share. A size of -1 is unknown and makes what
-// depends on it unknown. Everything throws kInvalidArgument naming the node for what the specification forbids.
+// Arithmetic on sizes that the shape rules and the reference evaluator share. A size of -1 is unknown and
+// makes what depends on it unknown. Everything throws kInvalidArgument naming the node for what the
+// specification forbids.
 namespace strop::model {
 
 // "node conv1 (Conv): message".
@@ -23,7 +24,8 @@ std::vector<int64_t> NormalAxes(const Node& node, std::vector<int64_t> axes, int
 Shape BroadcastShapes(const Node& node, const Shape& a, const Shape& b);
 
 // The target of Reshape: 0 copies from the input unless allow_zero, one -1 is what is left.
-Shape ReshapeTarget(const Node& node, const Shape& input, const std::vector<int64_t>& target, bool allow_zero);
+Shape ReshapeTarget(const Node& node, const Shape& input, const std::vector<int64_t>& target,
+                    bool allow_zero);
 
 // Where a sliding window lies over the spatial axes: Conv, pooling. One entry an axis.
 struct Window {

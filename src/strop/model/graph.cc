@@ -29,7 +29,8 @@ bool IsConstant(const Graph& graph, const std::string& value) {
   const Node* producer = graph.Producer(value);
   if (!producer) return false;
   const std::vector<std::string> used = UsedValues(*producer);
-  return std::all_of(used.begin(), used.end(), [&](const std::string& input) { return IsConstant(graph, input); });
+  return std::all_of(used.begin(), used.end(),
+                     [&](const std::string& input) { return IsConstant(graph, input); });
 }
 
 std::string Describe(const Node& node) { return fmt::format("node {} ({})", node.name, node.op); }
@@ -60,17 +61,20 @@ void Graph::Validate() const {
   std::set<std::string> made;
   const auto make = [&](const std::string& value, const std::string& maker) {
     if (!made.insert(value).second) {
-      throw Error(Code::kInvalidArgument, fmt::format("{} makes the value {}, which is already made", maker, value));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{} makes the value {}, which is already made", maker, value));
     }
   };
   for (const ValueInfo& input : inputs) make(input.name, "the list of inputs");
   for (const auto& [value, tensor] : initializers) {
-    if (!tensor) throw Error(Code::kInvalidArgument, fmt::format("the initializer {} holds no tensor", value));
+    if (!tensor)
+      throw Error(Code::kInvalidArgument, fmt::format("the initializer {} holds no tensor", value));
     make(value, "the list of initializers");
   }
   for (const std::string& value : packed4) {
     if (!initializers.contains(value)) {
-      throw Error(Code::kInvalidArgument, fmt::format("packed4 names {}, which is not an initializer", value));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("packed4 names {}, which is not an initializer", value));
     }
   }
   for (const Node& node : nodes) {
@@ -120,7 +124,8 @@ std::vector<const Node*> Graph::Consumers(std::string_view value) const {
 }
 
 const ValueInfo* Graph::FindInput(std::string_view value) const {
-  const auto found = std::find_if(inputs.begin(), inputs.end(), [&](const ValueInfo& v) { return v.name == value; });
+  const auto found =
+      std::find_if(inputs.begin(), inputs.end(), [&](const ValueInfo& v) { return v.name == value; });
   return found == inputs.end() ? nullptr : &*found;
 }
 
@@ -144,7 +149,8 @@ std::string Penultimate(const Graph& graph) {
     const bool needed = std::any_of(node->outputs.begin(), node->outputs.end(),
                                     [&](const std::string& value) { return wanted.contains(value); });
     if (!needed) continue;
-    const bool layer = node->domain.empty() && (node->op == "Gemm" || node->op == "MatMul" || node->op == "Conv");
+    const bool layer =
+        node->domain.empty() && (node->op == "Gemm" || node->op == "MatMul" || node->op == "Conv");
     if (layer && node->inputs.size() >= 2) {
       if (IsConstant(graph, node->inputs[1])) return node->inputs[0];
       if (IsConstant(graph, node->inputs[0])) return node->inputs[1];

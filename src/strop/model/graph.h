@@ -45,30 +45,34 @@ struct STROP_API ValueInfo {
   bool has_shape = true;               // false: not even the rank is known, and shape is empty
 };
 
-// An ONNX model in memory (specification: onnx/onnx docs/IR.md). Nodes are in topological order. Plain data: rooms
-// rewrite it freely; Validate() says whether it still holds together. Not thread safe while being changed.
+// An ONNX model in memory (specification: onnx/onnx docs/IR.md). Nodes are in topological order. Plain data:
+// rooms rewrite it freely; Validate() says whether it still holds together. Not thread safe while being
+// changed.
 struct STROP_API Graph {
   std::string name;
   int64_t ir_version = 10;
-  std::map<std::string, int64_t> opsets;         // domain -> version; "" is ai.onnx
-  std::vector<ValueInfo> inputs;                 // without the initializers
+  std::map<std::string, int64_t> opsets;  // domain -> version; "" is ai.onnx
+  std::vector<ValueInfo> inputs;          // without the initializers
   std::vector<ValueInfo> outputs;
   std::vector<Node> nodes;
-  std::map<std::string, Tensor> initializers;    // 4-bit types are unpacked to int8 / uint8, see `packed4`
-  std::set<std::string> packed4;                 // initializers that ONNX stores as INT4 / UINT4
-  std::map<std::string, std::string> metadata;   // strop.penultimate: the tapped value's name
+  std::map<std::string, Tensor> initializers;   // 4-bit types are unpacked to int8 / uint8, see `packed4`
+  std::set<std::string> packed4;                // initializers that ONNX stores as INT4 / UINT4
+  std::map<std::string, std::string> metadata;  // strop.penultimate: the tapped value's name
 
-  // Reads any opset. Throws kNotFound; kCorrupt ("model.onnx is not an ONNX model: …"); kUnsupported naming node and
-  // type for what no part of Strop can hold (bfloat16, strings, sequences, sparse initializers, model-local functions).
-  // External data is read from files below the model's folder; Parse has none. Nodes are sorted if they were not.
+  // Reads any opset. Throws kNotFound; kCorrupt ("model.onnx is not an ONNX model: …"); kUnsupported naming
+  // node and type for what no part of Strop can hold (bfloat16, strings, sequences, sparse initializers,
+  // model-local functions). External data is read from files below the model's folder; Parse has none. Nodes
+  // are sorted if they were not.
   static Graph Load(const std::filesystem::path& path);
   static Graph Parse(std::string_view onnx_bytes, const std::string& where = "model");
-  // Atomic. Writes tensors as raw_data inside the file (kUnsupported beyond ONNX's 2 GiB), the opsets and metadata as
-  // they stand, and an IR version of at least 4, the first in which an initializer need not be an input too.
+  // Atomic. Writes tensors as raw_data inside the file (kUnsupported beyond ONNX's 2 GiB), the opsets and
+  // metadata as they stand, and an IR version of at least 4, the first in which an initializer need not be an
+  // input too.
   void Save(const std::filesystem::path& path) const;
   std::string Serialize() const;
 
-  // Throws kInvalidArgument naming the node when a value is used before it is made, made twice, or an output is missing.
+  // Throws kInvalidArgument naming the node when a value is used before it is made, made twice, or an output
+  // is missing.
   void Validate() const;
 
   int64_t opset() const;  // of ai.onnx
@@ -80,13 +84,14 @@ struct STROP_API Graph {
   std::string FreshName(const std::string& base) const;
 };
 
-// dtype and shape of every value: declared inputs (overridden by `inputs`), initializers, and what follows from them
-// operator by operator. A value behind an operator without a rule is absent. Throws kInvalidArgument naming the node
-// when shapes contradict each other.
-STROP_API std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<std::string, Shape>& inputs = {});
+// dtype and shape of every value: declared inputs (overridden by `inputs`), initializers, and what follows
+// from them operator by operator. A value behind an operator without a rule is absent. Throws
+// kInvalidArgument naming the node when shapes contradict each other.
+STROP_API std::map<std::string, ValueInfo> InferShapes(const Graph& graph,
+                                                       const std::map<std::string, Shape>& inputs = {});
 
-// The value that feeds the last weighted layer (Gemm, MatMul, Conv) before the first output: what detectors tap.
-// metadata["strop.penultimate"] when set. Empty when there is none.
+// The value that feeds the last weighted layer (Gemm, MatMul, Conv) before the first output: what detectors
+// tap. metadata["strop.penultimate"] when set. Empty when there is none.
 STROP_API std::string Penultimate(const Graph& graph);
 
 }  // namespace strop::model

@@ -30,16 +30,19 @@ std::string Domain(const std::string& domain) { return domain == "ai.onnx" ? std
 ValueInfo ReadValue(const strop_onnx::ValueInfoProto& proto, const Source& source, const char* side) {
   if (proto.name().empty()) Corrupt(source, fmt::format("an {} has no name", side));
   if (!proto.type().has_tensor_type()) {
-    Unsupported(source, fmt::format("the {} {} is not a dense tensor (sequences, maps, optional and sparse values are "
-                                    "not supported)",
-                                    side, proto.name()));
+    Unsupported(
+        source,
+        fmt::format("the {} {} is not a dense tensor (sequences, maps, optional and sparse values are "
+                    "not supported)",
+                    side, proto.name()));
   }
   const auto& type = proto.type().tensor_type();
   const std::optional<DType> dtype = FromOnnxType(type.elem_type());
   if (!dtype) {
-    Unsupported(source, fmt::format("the {} {} has the type {}; Strop holds float32, float64, float16, bool and the "
-                                    "integers of 8 to 64 bits",
-                                    side, proto.name(), OnnxTypeName(type.elem_type())));
+    Unsupported(source,
+                fmt::format("the {} {} has the type {}; Strop holds float32, float64, float16, bool and the "
+                            "integers of 8 to 64 bits",
+                            side, proto.name(), OnnxTypeName(type.elem_type())));
   }
   ValueInfo value{proto.name(), *dtype, {}, {}, type.has_shape()};
   for (const auto& dim : type.shape().dim()) {
@@ -56,23 +59,31 @@ Attribute ReadAttribute(const AttributeProto& proto, const Node& node, const Sou
   const std::string what = fmt::format("the attribute {} of node {} ({})", proto.name(), node.name, node.op);
   if (!proto.ref_attr_name().empty()) Corrupt(source, what + " refers to an attribute of a function");
   switch (proto.type()) {
-    case AttributeProto::FLOAT: return proto.f();
-    case AttributeProto::INT: return proto.i();
-    case AttributeProto::STRING: return proto.s();
+    case AttributeProto::FLOAT:
+      return proto.f();
+    case AttributeProto::INT:
+      return proto.i();
+    case AttributeProto::STRING:
+      return proto.s();
     case AttributeProto::GRAPH: {
       SubgraphBytes subgraph{proto.g().SerializeAsString()};
       return subgraph;
     }
-    case AttributeProto::FLOATS: return std::vector<float>(proto.floats().begin(), proto.floats().end());
-    case AttributeProto::INTS: return std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
-    case AttributeProto::STRINGS: return std::vector<std::string>(proto.strings().begin(), proto.strings().end());
+    case AttributeProto::FLOATS:
+      return std::vector<float>(proto.floats().begin(), proto.floats().end());
+    case AttributeProto::INTS:
+      return std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
+    case AttributeProto::STRINGS:
+      return std::vector<std::string>(proto.strings().begin(), proto.strings().end());
     case AttributeProto::TENSOR: {
       ReadResult read = ReadTensor(proto.t(), source, what);
       if (read.packed4) Unsupported(source, what + " is a 4-bit tensor; make it an initializer");
       return std::move(read.tensor);
     }
-    case AttributeProto::UNDEFINED: Corrupt(source, what + " does not say its type");
-    default: Unsupported(source, fmt::format("{} is of kind {}", what, static_cast<int>(proto.type())));
+    case AttributeProto::UNDEFINED:
+      Corrupt(source, what + " does not say its type");
+    default:
+      Unsupported(source, fmt::format("{} is of kind {}", what, static_cast<int>(proto.type())));
   }
 }
 
@@ -112,7 +123,8 @@ std::vector<std::string> NodeNames(const strop_onnx::GraphProto& proto) {
   return names;
 }
 
-// Keeps the order of the file as far as it can. What takes part in a cycle stays behind, for Validate to name.
+// Keeps the order of the file as far as it can. What takes part in a cycle stays behind, for Validate to
+// name.
 void SortNodes(Graph& graph) {
   std::set<std::string> made = {""};
   for (const ValueInfo& input : graph.inputs) made.insert(input.name);
@@ -125,7 +137,8 @@ void SortNodes(Graph& graph) {
   while (moved && sorted.size() < graph.nodes.size()) {
     moved = false;
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
-      if (placed[i] || !std::all_of(used[i].begin(), used[i].end(), [&](const auto& v) { return made.contains(v); })) {
+      if (placed[i] ||
+          !std::all_of(used[i].begin(), used[i].end(), [&](const auto& v) { return made.contains(v); })) {
         continue;
       }
       made.insert(graph.nodes[i].outputs.begin(), graph.nodes[i].outputs.end());
@@ -174,7 +187,8 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   }
   const auto& proto = model.graph();
   if (!proto.sparse_initializer().empty()) {
-    Unsupported(source, fmt::format("the initializer {} is sparse", proto.sparse_initializer(0).values().name()));
+    Unsupported(source,
+                fmt::format("the initializer {} is sparse", proto.sparse_initializer(0).values().name()));
   }
   Graph graph;
   graph.name = proto.name();
@@ -211,7 +225,8 @@ Graph ParseFrom(std::string_view bytes, const Source& source) {
   if (bytes.size() > INT32_MAX) Unsupported(source, "it is larger than 2 GiB, the limit of the ONNX format");
   strop_onnx::ModelProto model;
   if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    Corrupt(source, fmt::format("its {} bytes do not parse; the file is cut short or something else", bytes.size()));
+    Corrupt(source,
+            fmt::format("its {} bytes do not parse; the file is cut short or something else", bytes.size()));
   }
   try {
     return FromProto(model, source);

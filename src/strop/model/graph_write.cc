@@ -114,8 +114,9 @@ std::string Graph::Serialize() const {
   for (const Node& node : nodes) WriteNode(node, *graph.add_node());
   const size_t bytes = model.ByteSizeLong();
   if (bytes > INT32_MAX) {
-    throw Error(Code::kUnsupported,
-                fmt::format("the model {} takes {} bytes; ONNX without external data ends at 2 GiB", name, bytes));
+    throw Error(
+        Code::kUnsupported,
+        fmt::format("the model {} takes {} bytes; ONNX without external data ends at 2 GiB", name, bytes));
   }
   return model.SerializeAsString();
 }

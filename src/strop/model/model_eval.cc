@@ -1,5 +1,5 @@
-// For tests/test_model.py: one command a line on stdin, one answer a line on stdout ("ok …" or "<code>: message").
-// Tensors travel as the initializers of an ONNX file.
+// For tests/test_model.py: one command a line on stdin, one answer a line on stdout ("ok …" or "<code>:
+// message"). Tensors travel as the initializers of an ONNX file.
 //   supports OP OPSET            ok or no
 //   copy MODEL OUT               load, save
 //   simplify MODEL OUT           load, simplify, save
@@ -24,7 +24,8 @@ std::string Evaluate(const Graph& graph, const std::string& inputs, const std::s
   Graph answer;
   answer.opsets[""] = graph.opset();
   answer.initializers = strop::model::reference::Evaluate(graph, Graph::Load(inputs).initializers);
-  for (const auto& [name, tensor] : answer.initializers) answer.outputs.push_back({name, tensor.dtype(), tensor.shape(), {}});
+  for (const auto& [name, tensor] : answer.initializers)
+    answer.outputs.push_back({name, tensor.dtype(), tensor.shape(), {}});
   answer.Save(out);
   return "ok";
 }

@@ -19,9 +19,11 @@ STROP_API void FoldBatchNorm(Graph& graph);
 // All of them, until nothing changes.
 STROP_API void Simplify(Graph& graph);
 
-// The part of the graph between `inputs` and `outputs`, as a model of its own. `values` gives the types of the new
-// inputs and outputs (from InferShapes). Throws kInvalidArgument when the inputs do not cut the outputs off.
-STROP_API Graph Extract(const Graph& graph, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
+// The part of the graph between `inputs` and `outputs`, as a model of its own. `values` gives the types of
+// the new inputs and outputs (from InferShapes). Throws kInvalidArgument when the inputs do not cut the
+// outputs off.
+STROP_API Graph Extract(const Graph& graph, const std::vector<std::string>& inputs,
+                        const std::vector<std::string>& outputs,
                         const std::map<std::string, ValueInfo>& values);
 
 }  // namespace strop::model

@@ -8,7 +8,8 @@
 namespace strop::model {
 namespace {
 
-void Collect(const strop_onnx::GraphProto& graph, std::set<std::string> known, std::vector<std::string>& outer) {
+void Collect(const strop_onnx::GraphProto& graph, std::set<std::string> known,
+             std::vector<std::string>& outer) {
   const auto use = [&](const std::string& value) {
     if (!value.empty() && !known.contains(value)) outer.push_back(value);
   };
@@ -30,7 +31,8 @@ void Collect(const strop_onnx::GraphProto& graph, std::set<std::string> known, s
 
 std::vector<std::string> OuterValues(const SubgraphBytes& subgraph) {
   strop_onnx::GraphProto graph;
-  if (!graph.ParseFromString(subgraph.bytes)) throw Error(Code::kCorrupt, "a subgraph attribute is not an ONNX graph");
+  if (!graph.ParseFromString(subgraph.bytes))
+    throw Error(Code::kCorrupt, "a subgraph attribute is not an ONNX graph");
   std::vector<std::string> outer;
   Collect(graph, {}, outer);
   return outer;

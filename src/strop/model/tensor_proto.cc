@@ -25,8 +25,8 @@ Shape ReadShape(const TensorProto& proto, const Source& source, const std::strin
   int64_t count = 1;
   for (const int64_t dim : shape) {
     if (dim < 0 || (dim > 0 && count > kMaxElements / dim)) {
-      throw Error(Code::kCorrupt, fmt::format("{} is not a valid ONNX model: {} has the shape {}", source.where, what,
-                                              ShapeText(shape)));
+      throw Error(Code::kCorrupt, fmt::format("{} is not a valid ONNX model: {} has the shape {}",
+                                              source.where, what, ShapeText(shape)));
     }
     count *= dim;
   }
@@ -36,27 +36,30 @@ Shape ReadShape(const TensorProto& proto, const Source& source, const std::strin
 [[noreturn]] void ThrowSize(const Source& source, const std::string& what, const Shape& shape, size_t found,
                             size_t wanted, const char* unit) {
   throw Error(Code::kCorrupt,
-              fmt::format("{} is not a valid ONNX model: {} of shape {} holds {} {}, expected {}", source.where, what,
-                          ShapeText(shape), found, unit, wanted));
+              fmt::format("{} is not a valid ONNX model: {} of shape {} holds {} {}, expected {}",
+                          source.where, what, ShapeText(shape), found, unit, wanted));
 }
 
 uint64_t ReadNumber(const std::string& text, const Source& source, const std::string& what) {
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) {
-    throw Error(Code::kCorrupt, fmt::format("{} is not a valid ONNX model: the external data of {} has the offset or "
-                                            "length \"{}\", expected a whole number",
-                                            source.where, what, text));
+    throw Error(Code::kCorrupt,
+                fmt::format("{} is not a valid ONNX model: the external data of {} has the offset or "
+                            "length \"{}\", expected a whole number",
+                            source.where, what, text));
   }
   return value;
 }
 
 // The specification keeps external files below the model's own folder (docs/ExternalData.md).
-std::string ReadExternal(const TensorProto& proto, const Source& source, const std::string& what, size_t bytes) {
+std::string ReadExternal(const TensorProto& proto, const Source& source, const std::string& what,
+                         size_t bytes) {
   if (!source.folder) {
-    throw Error(Code::kUnsupported, fmt::format("{}: {} lies in external data, which a model in memory does not have; "
-                                                "load it from its file",
-                                                source.where, what));
+    throw Error(Code::kUnsupported,
+                fmt::format("{}: {} lies in external data, which a model in memory does not have; "
+                            "load it from its file",
+                            source.where, what));
   }
   std::string location;
   uint64_t offset = 0;
@@ -68,38 +71,44 @@ std::string ReadExternal(const TensorProto& proto, const Source& source, const s
   }
   const std::filesystem::path relative = std::filesystem::path(location).lexically_normal();
   if (location.empty() || relative.is_absolute() || *relative.begin() == "..") {
-    throw Error(Code::kCorrupt, fmt::format("{} is not a valid ONNX model: the external data of {} lies in \"{}\", "
-                                            "expected a file in the model's folder",
-                                            source.where, what, location));
+    throw Error(Code::kCorrupt,
+                fmt::format("{} is not a valid ONNX model: the external data of {} lies in \"{}\", "
+                            "expected a file in the model's folder",
+                            source.where, what, location));
   }
   if (length && *length != bytes) {
-    throw Error(Code::kCorrupt, fmt::format("{} is not a valid ONNX model: the external data of {} has {} bytes, "
-                                            "expected {}",
-                                            source.where, what, *length, bytes));
+    throw Error(Code::kCorrupt,
+                fmt::format("{} is not a valid ONNX model: the external data of {} has {} bytes, "
+                            "expected {}",
+                            source.where, what, *length, bytes));
   }
   const std::filesystem::path path = *source.folder / relative;
   std::error_code status;
   const uint64_t size = std::filesystem::file_size(path, status);
   if (status) {
-    throw Error(Code::kNotFound, fmt::format("{}: the external data {} of {} is missing; it must lie beside the model",
-                                             source.where, path.string(), what));
+    throw Error(Code::kNotFound,
+                fmt::format("{}: the external data {} of {} is missing; it must lie beside the model",
+                            source.where, path.string(), what));
   }
   if (offset > size || bytes > size - offset) {
-    throw Error(Code::kCorrupt, fmt::format("{}: the external data {} of {} is cut short: {} bytes, expected {} from "
-                                            "offset {}",
-                                            source.where, path.string(), what, size, bytes, offset));
+    throw Error(Code::kCorrupt,
+                fmt::format("{}: the external data {} of {} is cut short: {} bytes, expected {} from "
+                            "offset {}",
+                            source.where, path.string(), what, size, bytes, offset));
   }
   std::string data(bytes, '\0');
   std::ifstream file(path, std::ios::binary);
   file.seekg(static_cast<std::streamoff>(offset));
   if (!file.read(data.data(), static_cast<std::streamsize>(bytes))) {
-    throw Error(Code::kIo, fmt::format("cannot read the external data {} of {}", path.string(), source.where));
+    throw Error(Code::kIo,
+                fmt::format("cannot read the external data {} of {}", path.string(), source.where));
   }
   return data;
 }
 
 template <class To, class Field>
-Tensor FromField(DType dtype, Shape shape, const Field& field, const Source& source, const std::string& what) {
+Tensor FromField(DType dtype, Shape shape, const Field& field, const Source& source,
+                 const std::string& what) {
   const auto count = static_cast<size_t>(ElementCount(shape));
   if (static_cast<size_t>(field.size()) != count) {
     ThrowSize(source, what, shape, static_cast<size_t>(field.size()), count, "elements");
@@ -116,18 +125,30 @@ Tensor FromTypedField(const TensorProto& proto, DType dtype, Shape shape, const 
     return FromField<To>(dtype, std::move(shape), field, source, what);
   };
   switch (dtype) {
-    case DType::kF32: return from(float{}, proto.float_data());
-    case DType::kF64: return from(double{}, proto.double_data());
-    case DType::kF16: return from(uint16_t{}, proto.int32_data());
-    case DType::kU8: return from(uint8_t{}, proto.int32_data());
-    case DType::kI8: return from(int8_t{}, proto.int32_data());
-    case DType::kU16: return from(uint16_t{}, proto.int32_data());
-    case DType::kI16: return from(int16_t{}, proto.int32_data());
-    case DType::kU32: return from(uint32_t{}, proto.uint64_data());
-    case DType::kI32: return from(int32_t{}, proto.int32_data());
-    case DType::kU64: return from(uint64_t{}, proto.uint64_data());
-    case DType::kI64: return from(int64_t{}, proto.int64_data());
-    case DType::kBool: return from(bool{}, proto.int32_data());
+    case DType::kF32:
+      return from(float{}, proto.float_data());
+    case DType::kF64:
+      return from(double{}, proto.double_data());
+    case DType::kF16:
+      return from(uint16_t{}, proto.int32_data());
+    case DType::kU8:
+      return from(uint8_t{}, proto.int32_data());
+    case DType::kI8:
+      return from(int8_t{}, proto.int32_data());
+    case DType::kU16:
+      return from(uint16_t{}, proto.int32_data());
+    case DType::kI16:
+      return from(int16_t{}, proto.int32_data());
+    case DType::kU32:
+      return from(uint32_t{}, proto.uint64_data());
+    case DType::kI32:
+      return from(int32_t{}, proto.int32_data());
+    case DType::kU64:
+      return from(uint64_t{}, proto.uint64_data());
+    case DType::kI64:
+      return from(int64_t{}, proto.int64_data());
+    case DType::kBool:
+      return from(bool{}, proto.int32_data());
   }
   throw Error(Code::kInternal, "a dtype without a field");
 }
@@ -163,10 +184,11 @@ ReadResult ReadTensor(const TensorProto& proto, const Source& source, const std:
   const bool packed4 = type == TensorProto::INT4 || type == TensorProto::UINT4;
   const std::optional<DType> dtype = packed4 ? DType::kI8 : FromOnnxType(type);
   if (!dtype) {
-    throw Error(Code::kUnsupported,
-                fmt::format("{}: {} has the type {}; Strop holds float32, float64, float16, bool and the integers of "
-                            "4 to 64 bits",
-                            source.where, what, OnnxTypeName(type)));
+    throw Error(
+        Code::kUnsupported,
+        fmt::format("{}: {} has the type {}; Strop holds float32, float64, float16, bool and the integers of "
+                    "4 to 64 bits",
+                    source.where, what, OnnxTypeName(type)));
   }
   if (proto.has_segment()) {
     throw Error(Code::kUnsupported, fmt::format("{}: {} is stored in segments", source.where, what));

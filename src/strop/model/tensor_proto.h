@@ -20,8 +20,9 @@ struct ReadResult {
   bool packed4 = false;  // ONNX has it as INT4 or UINT4; here int8 or uint8
 };
 
-// Copies the elements out of whichever field holds them. Throws kCorrupt when their number is not the shape's, or
-// external data is cut short or leaves the model's folder; kUnsupported for a type that Tensor cannot hold.
+// Copies the elements out of whichever field holds them. Throws kCorrupt when their number is not the
+// shape's, or external data is cut short or leaves the model's folder; kUnsupported for a type that Tensor
+// cannot hold.
 ReadResult ReadTensor(const strop_onnx::TensorProto& proto, const Source& source, const std::string& what);
 
 void WriteTensor(const Tensor& tensor, bool packed4, strop_onnx::TensorProto& proto);

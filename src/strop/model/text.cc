@@ -5,7 +5,8 @@
 namespace strop::model {
 namespace {
 
-// Length of the UTF-8 sequence that starts here (RFC 3629), or 0 when none does. Control characters count as none.
+// Length of the UTF-8 sequence that starts here (RFC 3629), or 0 when none does. Control characters count as
+// none.
 size_t SequenceLength(std::string_view bytes) noexcept {
   const auto at = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
   const uint8_t lead = at(0);

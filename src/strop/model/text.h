@@ -5,7 +5,8 @@
 
 namespace strop::model {
 
-// Whether the bytes are UTF-8 without control characters: what a name must be for a one-line message to hold it.
+// Whether the bytes are UTF-8 without control characters: what a name must be for a one-line message to hold
+// it.
 bool IsText(std::string_view bytes) noexcept;
 
 // The bytes with '?' for each that is not part of such text.

@@ -22,8 +22,8 @@ ValueInfo TypeOf(const std::string& value, const std::map<std::string, ValueInfo
 
 }  // namespace
 
-Graph Extract(const Graph& graph, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
-              const std::map<std::string, ValueInfo>& values) {
+Graph Extract(const Graph& graph, const std::vector<std::string>& inputs,
+              const std::vector<std::string>& outputs, const std::map<std::string, ValueInfo>& values) {
   Graph part;
   part.name = graph.name;
   part.ir_version = graph.ir_version;

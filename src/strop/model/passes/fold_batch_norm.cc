@@ -53,14 +53,17 @@ bool FoldInto(Graph& graph, Node& layer, const Affine& affine, bool output_axis_
   const size_t channels = affine.factor.size();
   if (!weight || (has_bias && !bias)) return false;
   const Shape& shape = weight->shape();
-  if (shape.size() < 2 || static_cast<size_t>(output_axis_first ? shape[0] : shape[1]) != channels) return false;
-  if (bias && bias->size() != 1 && (static_cast<size_t>(bias->size()) != channels ||
-                                    static_cast<size_t>(bias->shape().back()) != channels)) {
+  if (shape.size() < 2 || static_cast<size_t>(output_axis_first ? shape[0] : shape[1]) != channels)
+    return false;
+  if (bias && bias->size() != 1 &&
+      (static_cast<size_t>(bias->size()) != channels ||
+       static_cast<size_t>(bias->shape().back()) != channels)) {
     return false;
   }
   std::vector<double> weights = Values(*weight);
   const size_t inner = weights.size() / channels;
-  for (size_t i = 0; i < weights.size(); ++i) weights[i] *= affine.factor[output_axis_first ? i / inner : i % channels];
+  for (size_t i = 0; i < weights.size(); ++i)
+    weights[i] *= affine.factor[output_axis_first ? i / inner : i % channels];
   std::vector<double> sums = bias ? Values(*bias) : std::vector<double>{0};
   if (sums.size() == 1) sums.assign(channels, sums[0]);
   const double beta = layer.op == "Gemm" ? layer.Float("beta", 1) : 1;
@@ -69,7 +72,8 @@ bool FoldInto(Graph& graph, Node& layer, const Affine& affine, bool output_axis_
   const DType dtype = weight->dtype();
   const std::string weight_name = graph.FreshName(layer.inputs[1] + "_folded");
   graph.initializers[weight_name] = FromValues(weights, dtype, shape);
-  const std::string bias_name = graph.FreshName(has_bias ? layer.inputs[2] + "_folded" : layer.outputs[0] + "_bias");
+  const std::string bias_name =
+      graph.FreshName(has_bias ? layer.inputs[2] + "_folded" : layer.outputs[0] + "_bias");
   graph.initializers[bias_name] = FromValues(sums, dtype, {static_cast<int64_t>(channels)});
   layer.inputs.resize(3);
   layer.inputs[1] = weight_name;

@@ -11,12 +11,15 @@ namespace {
 // A folded tensor may outgrow what it is made from (ConstantOfShape, Expand) by this much.
 constexpr size_t kMostGrowth = size_t{1} << 20;
 
-bool IsRandom(const Node& node) { return node.op.starts_with("Random") || node.op == "Bernoulli" || node.op == "Multinomial"; }
+bool IsRandom(const Node& node) {
+  return node.op.starts_with("Random") || node.op == "Bernoulli" || node.op == "Multinomial";
+}
 
 // 4-bit weights stay packed, and quantized ones small: folding what reads them would undo the compression.
 bool KeepsCompression(const Graph& graph, const Node& node) {
   return node.op == "DequantizeLinear" || (node.inputs.size() > 2 && node.op == "QuantizeLinear") ||
-         std::any_of(node.inputs.begin(), node.inputs.end(), [&](const auto& v) { return graph.packed4.contains(v); });
+         std::any_of(node.inputs.begin(), node.inputs.end(),
+                     [&](const auto& v) { return graph.packed4.contains(v); });
 }
 
 size_t BytesOf(const std::vector<Tensor>& tensors) {

@@ -10,7 +10,8 @@ namespace {
 
 // Whether the node hands its first input on unchanged.
 bool PassesThrough(const Graph& graph, const Node& node) {
-  if (!node.domain.empty() || node.inputs.empty() || node.inputs[0].empty() || node.outputs.empty()) return false;
+  if (!node.domain.empty() || node.inputs.empty() || node.inputs[0].empty() || node.outputs.empty())
+    return false;
   if (node.op == "Identity") return true;
   if (node.op != "Dropout") return false;
   if (graph.opset() < 7 && node.Int("is_test", 0) == 0) return false;  // trains unless told otherwise

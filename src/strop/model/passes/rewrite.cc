@@ -11,7 +11,8 @@ void ReplaceUses(Graph& graph, const std::string& from, const std::string& to) {
 }
 
 bool IsOutput(const Graph& graph, const std::string& value) {
-  return std::any_of(graph.outputs.begin(), graph.outputs.end(), [&](const ValueInfo& v) { return v.name == value; });
+  return std::any_of(graph.outputs.begin(), graph.outputs.end(),
+                     [&](const ValueInfo& v) { return v.name == value; });
 }
 
 bool UsedBySubgraph(const Graph& graph, const std::string& value) {

@@ -7,8 +7,8 @@
 
 namespace strop::model {
 
-// Every use of `from` becomes a use of `to`: inputs of nodes, not the graph's outputs. Subgraphs are not rewritten, so
-// ask UsedBySubgraph first.
+// Every use of `from` becomes a use of `to`: inputs of nodes, not the graph's outputs. Subgraphs are not
+// rewritten, so ask UsedBySubgraph first.
 void ReplaceUses(Graph& graph, const std::string& from, const std::string& to);
 
 bool IsOutput(const Graph& graph, const std::string& value);

@@ -19,7 +19,8 @@ Tensor Broadcast(const Call& call, const Tensor& a, const Tensor& b, DType out, 
   const auto y = b.As<A>();
   Walk walk(shape, {BroadcastStrides(a.shape(), shape), BroadcastStrides(b.shape(), shape)});
   for (Out& value : result.As<Out>()) {
-    value = static_cast<Out>(function(x[static_cast<size_t>(walk.offset(0))], y[static_cast<size_t>(walk.offset(1))]));
+    value = static_cast<Out>(
+        function(x[static_cast<size_t>(walk.offset(0))], y[static_cast<size_t>(walk.offset(1))]));
     walk.Next();
   }
   return result;
@@ -27,7 +28,8 @@ Tensor Broadcast(const Call& call, const Tensor& a, const Tensor& b, DType out, 
 
 void CheckSameType(const Call& call, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype()) {
-    call.Fail(fmt::format("the inputs are {} and {}, expected one type", DTypeName(a.dtype()), DTypeName(b.dtype())));
+    call.Fail(fmt::format("the inputs are {} and {}, expected one type", DTypeName(a.dtype()),
+                          DTypeName(b.dtype())));
   }
 }
 
@@ -39,8 +41,8 @@ Tensor Arithmetic(const Call& call, const Tensor& a, const Tensor& b, F function
     return Broadcast<double, double>(call, Doubles(a), Doubles(b), DType::kF64, function).Cast(a.dtype());
   }
   Tensor result;
-  const bool integer = VisitInteger(
-      a.dtype(), [&]<class T>(T) { result = Broadcast<T, T>(call, a, b, a.dtype(), function); });
+  const bool integer =
+      VisitInteger(a.dtype(), [&]<class T>(T) { result = Broadcast<T, T>(call, a, b, a.dtype(), function); });
   if (!integer) call.Refuse(fmt::format("the type {}", DTypeName(a.dtype())));
   return result;
 }
@@ -49,22 +51,28 @@ Tensor Arithmetic(const Call& call, const Tensor& a, const Tensor& b, F function
 struct Plus {
   template <class T>
   T operator()(T a, T b) const {
-    if constexpr (std::is_floating_point_v<T>) return a + b;
-    else return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+    if constexpr (std::is_floating_point_v<T>)
+      return a + b;
+    else
+      return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
   }
 };
 struct Minus {
   template <class T>
   T operator()(T a, T b) const {
-    if constexpr (std::is_floating_point_v<T>) return a - b;
-    else return static_cast<T>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+    if constexpr (std::is_floating_point_v<T>)
+      return a - b;
+    else
+      return static_cast<T>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
   }
 };
 struct Times {
   template <class T>
   T operator()(T a, T b) const {
-    if constexpr (std::is_floating_point_v<T>) return a * b;
-    else return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+    if constexpr (std::is_floating_point_v<T>)
+      return a * b;
+    else
+      return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
   }
 };
 struct Quotient {
@@ -144,9 +152,8 @@ Results Pow(const Call& call) {
 }
 
 Results PRelu(const Call& call) {
-  return {Arithmetic(call, call.In(0), call.In(1), []<class T>(T x, T slope) {
-    return x < T{0} ? Times()(x, slope) : x;
-  })};
+  return {Arithmetic(call, call.In(0), call.In(1),
+                     []<class T>(T x, T slope) { return x < T{0} ? Times()(x, slope) : x; })};
 }
 
 template <class F>
@@ -193,7 +200,8 @@ Results Where(const Call& call) {
   const Tensor& a = call.In(1);
   const Tensor& b = call.In(2);
   CheckSameType(call, a, b);
-  const Shape shape = BroadcastShapes(call.node, condition.shape(), BroadcastShapes(call.node, a.shape(), b.shape()));
+  const Shape shape =
+      BroadcastShapes(call.node, condition.shape(), BroadcastShapes(call.node, a.shape(), b.shape()));
   const Tensor x = CopyWalk(a, shape, BroadcastStrides(a.shape(), shape));
   const Tensor y = CopyWalk(b, shape, BroadcastStrides(b.shape(), shape));
   const Tensor pick = CopyWalk(condition, shape, BroadcastStrides(condition.shape(), shape));

@@ -12,7 +12,8 @@ namespace {
 
 Results Conv(const Call& call) {
   const DType dtype = call.In(0).dtype();
-  if (!IsFloat(dtype) || call.In(1).dtype() != dtype) call.Fail("the input and the weights must be floats of one type");
+  if (!IsFloat(dtype) || call.In(1).dtype() != dtype)
+    call.Fail("the input and the weights must be floats of one type");
   const Tensor bias = call.Has(2) ? Doubles(call.In(2)) : Tensor();
   return {Convolve(call, Doubles(call.In(0)), Doubles(call.In(1)), bias ? &bias : nullptr).Cast(dtype)};
 }
@@ -20,12 +21,13 @@ Results Conv(const Call& call) {
 // x [N,C,...], w [C,M/group,...]: every input element adds its weighted kernel to the output.
 Results ConvTranspose(const Call& call) {
   const DType dtype = call.In(0).dtype();
-  if (!IsFloat(dtype) || call.In(1).dtype() != dtype) call.Fail("the input and the weights must be floats of one type");
+  if (!IsFloat(dtype) || call.In(1).dtype() != dtype)
+    call.Fail("the input and the weights must be floats of one type");
   const Tensor x = Doubles(call.In(0));
   const Tensor w = Doubles(call.In(1));
   const int64_t group = call.node.Int("group", 1);
-  if (x.shape().size() < 3 || x.shape().size() != w.shape().size() || group < 1 || w.shape()[0] != x.shape()[1] ||
-      x.shape()[1] % group != 0) {
+  if (x.shape().size() < 3 || x.shape().size() != w.shape().size() || group < 1 ||
+      w.shape()[0] != x.shape()[1] || x.shape()[1] % group != 0) {
     call.Fail(fmt::format("weights {} of {} groups do not suit the input {}", ShapeText(w.shape()), group,
                           ShapeText(x.shape())));
   }
@@ -40,7 +42,8 @@ Results ConvTranspose(const Call& call) {
   const int64_t area = Product(small, 0, small.size());
   const int64_t kernel_area = Product(window.kernel, 0, window.kernel.size());
   const Tensor bias = call.Has(2) ? Doubles(call.In(2)) : Tensor();
-  if (bias && bias.size() != shape[1]) call.Fail(fmt::format("the bias has {} elements, expected {}", bias.size(), shape[1]));
+  if (bias && bias.size() != shape[1])
+    call.Fail(fmt::format("the bias has {} elements, expected {}", bias.size(), shape[1]));
   for (size_t i = 0; i < out.size(); ++i) {
     out[i] = bias ? bias.As<double>()[i / static_cast<size_t>(out_area) % static_cast<size_t>(shape[1])] : 0;
   }
@@ -56,7 +59,8 @@ Results ConvTranspose(const Call& call) {
           const int64_t plane = (n * shape[1] + c / channels * filters + m) * out_area;
           const int64_t kernel = (c * filters + m) * kernel_area;
           for (const Tap& tap : taps.taps) {
-            out[static_cast<size_t>(plane + tap.input)] += value * weights[static_cast<size_t>(kernel + tap.kernel)];
+            out[static_cast<size_t>(plane + tap.input)] +=
+                value * weights[static_cast<size_t>(kernel + tap.kernel)];
           }
         }
       }
@@ -75,9 +79,11 @@ Tensor Convolve(const Call& call, const Tensor& x, const Tensor& w, const Tensor
   const Shape& weights = w.shape();
   if (in.size() < 3 || in.size() != weights.size() || group < 1 || weights[0] % group != 0 ||
       in[1] != weights[1] * group) {
-    call.Fail(fmt::format("weights {} of {} groups do not suit the input {}", ShapeText(weights), group, ShapeText(in)));
+    call.Fail(fmt::format("weights {} of {} groups do not suit the input {}", ShapeText(weights), group,
+                          ShapeText(in)));
   }
-  if (b && b->size() != weights[0]) call.Fail(fmt::format("the bias has {} elements, expected {}", b->size(), weights[0]));
+  if (b && b->size() != weights[0])
+    call.Fail(fmt::format("the bias has {} elements, expected {}", b->size(), weights[0]));
   const Shape spatial(in.begin() + 2, in.end());
   std::vector<int64_t> kernel(weights.begin() + 2, weights.end());
   if (call.node.Ints("kernel_shape", kernel) != kernel) {

@@ -17,9 +17,9 @@ namespace {
 const Operator* Find(const std::string& op) {
   static const std::map<std::string_view, Operator> kRegistry = [] {
     std::map<std::string_view, Operator> registry;
-    for (const auto& family : {UnaryOperators(), BinaryOperators(), ShapeOperators(), MoveOperators(), ConvOperators(),
-                               PoolOperators(), MatMulOperators(), NormalizeOperators(), ReduceOperators(),
-                               QuantizeOperators()}) {
+    for (const auto& family :
+         {UnaryOperators(), BinaryOperators(), ShapeOperators(), MoveOperators(), ConvOperators(),
+          PoolOperators(), MatMulOperators(), NormalizeOperators(), ReduceOperators(), QuantizeOperators()}) {
       for (const Operator& row : family) registry.emplace(row.op, row);
     }
     return registry;
@@ -63,7 +63,8 @@ std::vector<bool> Needed(const Graph& graph, const std::vector<std::string>& wan
   std::vector<bool> needed(graph.nodes.size(), false);
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    needed[i] = std::any_of(node.outputs.begin(), node.outputs.end(), [&](const auto& v) { return values.contains(v); });
+    needed[i] = std::any_of(node.outputs.begin(), node.outputs.end(),
+                            [&](const auto& v) { return values.contains(v); });
     if (!needed[i]) continue;
     for (std::string& value : UsedValues(node)) values.insert(std::move(value));
   }
@@ -108,13 +109,14 @@ bool Supports(const Node& node, int64_t opset) {
 std::vector<Tensor> EvaluateNode(const Node& node, int64_t opset, const std::vector<Tensor>& inputs) {
   if (!Supports(node, opset)) {
     throw Error(Code::kUnsupported,
-                fmt::format("node {}: the reference evaluator does not know {}{}{} of opset {}", node.name, node.domain,
-                            node.domain.empty() ? "" : ".", node.op, opset));
+                fmt::format("node {}: the reference evaluator does not know {}{}{} of opset {}", node.name,
+                            node.domain, node.domain.empty() ? "" : ".", node.op, opset));
   }
   Results results = Find(node.op)->evaluate({node, opset, inputs});
   if (results.size() < node.outputs.size()) {
-    throw Error(Code::kUnsupported, fmt::format("node {} ({}): the reference evaluator makes {} of its {} outputs",
-                                                node.name, node.op, results.size(), node.outputs.size()));
+    throw Error(Code::kUnsupported,
+                fmt::format("node {} ({}): the reference evaluator makes {} of its {} outputs", node.name,
+                            node.op, results.size(), node.outputs.size()));
   }
   results.resize(node.outputs.size());
   return results;
@@ -135,12 +137,14 @@ TensorMap Evaluate(const Graph& graph, const TensorMap& inputs, const std::vecto
     if (!needed[i]) continue;
     const Node& node = graph.nodes[i];
     if (node.op == "QuantizeLinear" && node.inputs.size() > 2 && graph.packed4.contains(node.inputs[2])) {
-      throw Error(Code::kUnsupported, fmt::format("node {} (QuantizeLinear): quantizing to 4 bits at run time",
-                                                  node.name));
+      throw Error(Code::kUnsupported,
+                  fmt::format("node {} (QuantizeLinear): quantizing to 4 bits at run time", node.name));
     }
     std::vector<Tensor> arguments;
-    for (const std::string& input : node.inputs) arguments.push_back(input.empty() ? Tensor() : Value(values, input));
-    const std::vector<Tensor> results = EvaluateNode(node, node.domain.empty() ? graph.opset() : 0, arguments);
+    for (const std::string& input : node.inputs)
+      arguments.push_back(input.empty() ? Tensor() : Value(values, input));
+    const std::vector<Tensor> results =
+        EvaluateNode(node, node.domain.empty() ? graph.opset() : 0, arguments);
     for (size_t k = 0; k < results.size(); ++k) {
       if (!node.outputs[k].empty()) values[node.outputs[k]] = results[k];
     }

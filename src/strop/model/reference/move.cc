@@ -140,14 +140,16 @@ Results Slice(const Call& call) {
 }
 
 int64_t CheckIndex(const Call& call, int64_t index, int64_t size) {
-  if (index < -size || index >= size) call.Fail(fmt::format("index {} is outside of an axis of {}", index, size));
+  if (index < -size || index >= size)
+    call.Fail(fmt::format("index {} is outside of an axis of {}", index, size));
   return index < 0 ? index + size : index;
 }
 
 Results Gather(const Call& call) {
   const Tensor& x = call.In(0);
   const std::vector<int64_t> indices = call.Ints(1);
-  const int64_t axis = NormalAxis(call.node, call.node.Int("axis", 0), static_cast<int64_t>(x.shape().size()));
+  const int64_t axis =
+      NormalAxis(call.node, call.node.Int("axis", 0), static_cast<int64_t>(x.shape().size()));
   const Around around = SplitAround(x.shape(), axis);
   Shape shape(x.shape().begin(), x.shape().begin() + axis);
   shape.insert(shape.end(), call.In(1).shape().begin(), call.In(1).shape().end());
@@ -169,8 +171,8 @@ Results GatherElements(const Call& call) {
   const Tensor& x = call.In(0);
   const Shape& shape = call.In(1).shape();
   const std::vector<int64_t> indices = call.Ints(1);
-  const auto at =
-      static_cast<size_t>(NormalAxis(call.node, call.node.Int("axis", 0), static_cast<int64_t>(x.shape().size())));
+  const auto at = static_cast<size_t>(
+      NormalAxis(call.node, call.node.Int("axis", 0), static_cast<int64_t>(x.shape().size())));
   bool inside = shape.size() == x.shape().size();
   for (size_t axis = 0; inside && axis < shape.size(); ++axis) {
     inside = axis == at || shape[axis] <= x.shape()[axis];
@@ -201,7 +203,8 @@ Results Tile(const Call& call) {
   const std::vector<int64_t> repeats = call.Ints(1);
   const size_t rank = x.shape().size();
   const bool negative = std::any_of(repeats.begin(), repeats.end(), [](int64_t r) { return r < 0; });
-  if (negative || repeats.size() != rank) call.Fail(fmt::format("repeats must be {} sizes of at least 0", rank));
+  if (negative || repeats.size() != rank)
+    call.Fail(fmt::format("repeats must be {} sizes of at least 0", rank));
   // Seen as [repeat, size] an axis, the repeats have stride 0.
   const std::vector<int64_t> own = RowMajorStrides(x.shape());
   Shape split, shape;
@@ -244,7 +247,8 @@ Results Pad(const Call& call) {
   for (size_t i = 0; i < axes.size(); ++i) {
     const auto at = static_cast<size_t>(NormalAxis(call.node, axes[i], static_cast<int64_t>(rank)));
     const int64_t begin = given[i], end = given[i + axes.size()];
-    if (std::max(begin, end) > INT32_MAX || std::min(begin, end) < -INT32_MAX || x.shape()[at] + begin + end < 0) {
+    if (std::max(begin, end) > INT32_MAX || std::min(begin, end) < -INT32_MAX ||
+        x.shape()[at] + begin + end < 0) {
       call.Fail(fmt::format("pads {} and {} do not suit an axis of {}", begin, end, x.shape()[at]));
     }
     begins[at] = begin;
@@ -254,7 +258,8 @@ Results Pad(const Call& call) {
   const Tensor zero = Tensor::From<float>({1}, std::span(&fallback, 1)).Cast(x.dtype());
   const Tensor* given_value = call.opset >= 11 ? call.Optional(2) : nullptr;
   const Tensor& value = given_value ? *given_value : zero;
-  if (value.size() != 1 || value.dtype() != x.dtype()) call.Fail("the padding value is one element of the input's type");
+  if (value.size() != 1 || value.dtype() != x.dtype())
+    call.Fail("the padding value is one element of the input's type");
 
   const std::vector<int64_t> strides = RowMajorStrides(x.shape());
   Tensor result = Tensor::New(x.dtype(), shape);
@@ -266,8 +271,8 @@ Results Pad(const Call& call) {
       const int64_t source = PadSource(mode, walk.index()[axis] - begins[axis], x.shape()[axis]);
       from = source < 0 ? -1 : from + source * strides[axis];
     }
-    const auto* source =
-        from < 0 ? static_cast<const char*>(value.data()) : static_cast<const char*>(x.data()) + static_cast<size_t>(from) * element;
+    const auto* source = from < 0 ? static_cast<const char*>(value.data())
+                                  : static_cast<const char*>(x.data()) + static_cast<size_t>(from) * element;
     std::memcpy(static_cast<char*>(result.data()) + i * element, source, element);
   }
   return {result};

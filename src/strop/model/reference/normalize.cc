@@ -20,8 +20,8 @@ DType FloatType(const Call& call) {
 Tensor PerChannel(const Call& call, size_t input, int64_t channels) {
   const Tensor values = Doubles(call.In(input));
   if (values.size() != channels) {
-    call.Fail(fmt::format("the input at position {} has {} elements, expected one a channel: {}", input, values.size(),
-                          channels));
+    call.Fail(fmt::format("the input at position {} has {} elements, expected one a channel: {}", input,
+                          values.size(), channels));
   }
   return values;
 }
@@ -40,7 +40,8 @@ Results BatchNormalization(const Call& call) {
   const auto out = y.As<double>();
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t c = i / area % static_cast<size_t>(channels);
-    out[i] = (out[i] - mean.As<double>()[c]) / std::sqrt(variance.As<double>()[c] + epsilon) * scale.As<double>()[c] +
+    out[i] = (out[i] - mean.As<double>()[c]) / std::sqrt(variance.As<double>()[c] + epsilon) *
+                 scale.As<double>()[c] +
              bias.As<double>()[c];
   }
   return {y.Cast(dtype)};
@@ -97,20 +98,22 @@ Results LayerNormalization(const Call& call) {
   const double epsilon = call.node.Float("epsilon", 1e-5f);
   Shape moments_shape = shape;
   std::fill(moments_shape.begin() + static_cast<ptrdiff_t>(axis), moments_shape.end(), 1);
-  const Tensor y = Doubles(call.In(0)).Clone(), mean = NewDoubles(moments_shape), inverse = NewDoubles(moments_shape);
+  const Tensor y = Doubles(call.In(0)).Clone(), mean = NewDoubles(moments_shape),
+               inverse = NewDoubles(moments_shape);
   const auto out = y.As<double>();
   for (size_t begin = 0, i = 0; begin < out.size(); begin += width, ++i) {
     const auto row = out.subspan(begin, width);
     const Moments moments = Standardize(row, epsilon);
     mean.As<double>()[i] = moments.mean;
     inverse.As<double>()[i] = 1 / moments.deviation;
-    for (size_t k = 0; k < width; ++k) row[k] = row[k] * scale.As<double>()[k] + (bias ? bias.As<double>()[k] : 0);
+    for (size_t k = 0; k < width; ++k)
+      row[k] = row[k] * scale.As<double>()[k] + (bias ? bias.As<double>()[k] : 0);
   }
   return {y.Cast(dtype), mean.Cast(DType::kF32), inverse.Cast(DType::kF32)};
 }
 
-// Applies function(row) to every vector along the softmax axis: one axis since opset 13, before that the input seen
-// as the matrix [axes before, axes from it on].
+// Applies function(row) to every vector along the softmax axis: one axis since opset 13, before that the
+// input seen as the matrix [axes before, axes from it on].
 template <class F>
 Results AlongAxis(const Call& call, F function) {
   const DType dtype = FloatType(call);
@@ -125,7 +128,8 @@ Results AlongAxis(const Call& call, F function) {
   for (int64_t outer = 0; outer < around.outer; ++outer) {
     for (int64_t inner = 0; inner < around.inner; ++inner) {
       const auto at = [&](size_t i) -> double& {
-        return out[static_cast<size_t>((outer * around.size + static_cast<int64_t>(i)) * around.inner + inner)];
+        return out[static_cast<size_t>((outer * around.size + static_cast<int64_t>(i)) * around.inner +
+                                       inner)];
       };
       for (size_t i = 0; i < row.size(); ++i) row[i] = at(i);
       if (!row.empty()) function(row);

@@ -29,8 +29,8 @@ Tensor CopyWalk(const Tensor& source, const Shape& output, std::vector<int64_t> 
   auto* to = static_cast<char*>(result.data());
   Walk walk(output, {std::move(strides)});
   for (int64_t i = 0, count = result.size(); i < count; ++i, walk.Next()) {
-    std::memcpy(to + static_cast<size_t>(i) * element, from + static_cast<size_t>(start + walk.offset(0)) * element,
-                element);
+    std::memcpy(to + static_cast<size_t>(i) * element,
+                from + static_cast<size_t>(start + walk.offset(0)) * element, element);
   }
   return result;
 }

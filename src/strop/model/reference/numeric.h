@@ -10,25 +10,45 @@
 
 namespace strop::model::reference {
 
-inline bool IsFloat(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF64 || dtype == DType::kF16; }
+inline bool IsFloat(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF64 || dtype == DType::kF16;
+}
 
 // What every float operator computes in. Cast(dtype) of the result rounds once.
 inline Tensor Doubles(const Tensor& tensor) { return tensor.Cast(DType::kF64); }
 inline Tensor NewDoubles(Shape shape) { return Tensor::New(DType::kF64, std::move(shape)); }
 
-// Calls visit with a value of the C++ integer type of the dtype; bool counts as uint8. Answers false for floats.
+// Calls visit with a value of the C++ integer type of the dtype; bool counts as uint8. Answers false for
+// floats.
 template <class Visit>
 bool VisitInteger(DType dtype, Visit visit) {
   switch (dtype) {
-    case DType::kU8: visit(uint8_t{}); return true;
-    case DType::kI8: visit(int8_t{}); return true;
-    case DType::kU16: visit(uint16_t{}); return true;
-    case DType::kI16: visit(int16_t{}); return true;
-    case DType::kU32: visit(uint32_t{}); return true;
-    case DType::kI32: visit(int32_t{}); return true;
-    case DType::kU64: visit(uint64_t{}); return true;
-    case DType::kI64: visit(int64_t{}); return true;
-    default: return false;
+    case DType::kU8:
+      visit(uint8_t{});
+      return true;
+    case DType::kI8:
+      visit(int8_t{});
+      return true;
+    case DType::kU16:
+      visit(uint16_t{});
+      return true;
+    case DType::kI16:
+      visit(int16_t{});
+      return true;
+    case DType::kU32:
+      visit(uint32_t{});
+      return true;
+    case DType::kI32:
+      visit(int32_t{});
+      return true;
+    case DType::kU64:
+      visit(uint64_t{});
+      return true;
+    case DType::kI64:
+      visit(int64_t{});
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -36,7 +56,10 @@ bool VisitInteger(DType dtype, Visit visit) {
 class Walk {
  public:
   Walk(Shape shape, std::vector<std::vector<int64_t>> strides)
-      : shape_(std::move(shape)), strides_(std::move(strides)), index_(shape_.size(), 0), offsets_(strides_.size(), 0) {}
+      : shape_(std::move(shape)),
+        strides_(std::move(strides)),
+        index_(shape_.size(), 0),
+        offsets_(strides_.size(), 0) {}
 
   int64_t offset(size_t operand) const { return offsets_[operand]; }
   const std::vector<int64_t>& index() const { return index_; }

@@ -44,7 +44,8 @@ int64_t PlaneOffset(int64_t row_major, const Shape& spatial, bool column_major) 
 }
 
 template <class T>
-void MaxInto(const Call& call, const Pooled& pooled, const Tensor& x, const Tensor& y, const Tensor& indices) {
+void MaxInto(const Call& call, const Pooled& pooled, const Tensor& x, const Tensor& y,
+             const Tensor& indices) {
   const bool column_major = call.node.Int("storage_order", 0) != 0;
   const auto in = x.As<T>();
   const auto out = y.As<T>();
@@ -53,7 +54,8 @@ void MaxInto(const Call& call, const Pooled& pooled, const Tensor& x, const Tens
   for (int64_t at = 0; at < pooled.out_area; ++at, walk.Next()) {
     const Taps seen = TapsAt(pooled.window, pooled.spatial, walk.index());
     for (int64_t plane = 0; plane < pooled.planes; ++plane) {
-      T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+      T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                    : std::numeric_limits<T>::lowest();
       int64_t where = seen.taps.empty() ? 0 : seen.taps[0].input;
       for (const Tap& tap : seen.taps) {
         const T value = in[static_cast<size_t>(plane * pooled.area + tap.input)];
@@ -134,7 +136,8 @@ Results GlobalAveragePool(const Call& call) {
 }
 
 Results GlobalMaxPool(const Call& call) {
-  return Global(call, [](std::span<const double> plane) { return *std::max_element(plane.begin(), plane.end()); });
+  return Global(call,
+                [](std::span<const double> plane) { return *std::max_element(plane.begin(), plane.end()); });
 }
 
 constexpr Operator kOperators[] = {

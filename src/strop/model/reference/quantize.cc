@@ -20,7 +20,8 @@ Tensor Spread(const Call& call, const Tensor& parameter, const Shape& x, int64_t
   const Shape& shape = values.shape();
   if (values.size() == 1) return CopyWalk(values, x, std::vector<int64_t>(x.size(), 0));
   const auto refuse = [&] {
-    call.Fail(fmt::format("scale and zero point {} do not suit {} along axis {}", ShapeText(shape), ShapeText(x), axis));
+    call.Fail(fmt::format("scale and zero point {} do not suit {} along axis {}", ShapeText(shape),
+                          ShapeText(x), axis));
   };
   axis = NormalAxis(call.node, axis, static_cast<int64_t>(x.size()));
   const auto at = static_cast<size_t>(axis);
@@ -31,7 +32,8 @@ Tensor Spread(const Call& call, const Tensor& parameter, const Shape& x, int64_t
     return CopyWalk(values, x, strides);
   }
   bool fits = shape.size() == x.size() && block > 0;
-  for (size_t i = 0; fits && i < x.size(); ++i) fits = shape[i] == (i == at ? (x[i] + block - 1) / block : x[i]);
+  for (size_t i = 0; fits && i < x.size(); ++i)
+    fits = shape[i] == (i == at ? (x[i] + block - 1) / block : x[i]);
   if (!fits) refuse();
   std::vector<int64_t> strides = RowMajorStrides(shape);
   const int64_t step = strides[at];
@@ -53,20 +55,24 @@ Tensor Saturate(const Call& call, const Tensor& values, DType dtype) {
     const auto out = y.As<T>();
     constexpr auto kLow = static_cast<double>(std::numeric_limits<T>::min());
     constexpr auto kHigh = static_cast<double>(std::numeric_limits<T>::max());
-    for (size_t i = 0; i < in.size(); ++i) out[i] = static_cast<T>(std::isnan(in[i]) ? 0 : std::clamp(in[i], kLow, kHigh));
+    for (size_t i = 0; i < in.size(); ++i)
+      out[i] = static_cast<T>(std::isnan(in[i]) ? 0 : std::clamp(in[i], kLow, kHigh));
   });
   if (!integer || SizeOf(dtype) > 4) call.Refuse(fmt::format("quantizing to {}", DTypeName(dtype)));
   return y;
 }
 
-// round(x / scale) + zero_point. The quotient is rounded to x's type first, as the specification divides in it.
-Tensor Quantize(const Call& call, const Tensor& x, const Tensor& scale, const Tensor& zero_point, DType dtype) {
+// round(x / scale) + zero_point. The quotient is rounded to x's type first, as the specification divides in
+// it.
+Tensor Quantize(const Call& call, const Tensor& x, const Tensor& scale, const Tensor& zero_point,
+                DType dtype) {
   Tensor quotient = Doubles(x).Clone();
   const auto values = quotient.As<double>();
   for (size_t i = 0; i < values.size(); ++i) values[i] /= scale.As<double>()[i];
   if (IsFloat(x.dtype())) quotient = Doubles(quotient.Cast(x.dtype())).Clone();
   const auto rounded = quotient.As<double>();
-  for (size_t i = 0; i < rounded.size(); ++i) rounded[i] = std::nearbyint(rounded[i]) + zero_point.As<double>()[i];
+  for (size_t i = 0; i < rounded.size(); ++i)
+    rounded[i] = std::nearbyint(rounded[i]) + zero_point.As<double>()[i];
   return Saturate(call, quotient, dtype);
 }
 
@@ -121,8 +127,8 @@ Results DynamicQuantizeLinear(const Call& call) {
   const Tensor zero_tensor = Tensor::From<uint8_t>({}, std::span(&zero_point, 1));
   const float divisor = scale == 0 ? 1 : scale;
   const Tensor wide = Tensor::From<float>({}, std::span(&divisor, 1));
-  const Tensor y = Quantize(call, x, Spread(call, wide, x.shape(), 0, 0), Spread(call, zero_tensor, x.shape(), 0, 0),
-                            DType::kU8);
+  const Tensor y = Quantize(call, x, Spread(call, wide, x.shape(), 0, 0),
+                            Spread(call, zero_tensor, x.shape(), 0, 0), DType::kU8);
   return {y, scale_tensor, zero_tensor};
 }
 
@@ -147,8 +153,8 @@ Results MatMulInteger(const Call& call) {
 }
 
 // accumulators * (scale_x * scale_w / scale_y) + zero_y, the scales multiplied in float32.
-Tensor Requantize(const Call& call, const Tensor& sums, size_t x_scale, size_t w_scale, size_t y_scale, size_t y_zero,
-                  int64_t w_axis) {
+Tensor Requantize(const Call& call, const Tensor& sums, size_t x_scale, size_t w_scale, size_t y_scale,
+                  size_t y_zero, int64_t w_axis) {
   const Tensor sx = Spread(call, call.In(x_scale), sums.shape(), 0, 0);
   const Tensor sw = Spread(call, call.In(w_scale), sums.shape(), w_axis, 0);
   const Tensor sy = Spread(call, call.In(y_scale), sums.shape(), 0, 0);
@@ -156,7 +162,8 @@ Tensor Requantize(const Call& call, const Tensor& sums, size_t x_scale, size_t w
   const Tensor y = sums.Clone();
   const auto out = y.As<double>();
   for (size_t i = 0; i < out.size(); ++i) {
-    const auto scale = static_cast<float>(static_cast<float>(sx.As<double>()[i] * sw.As<double>()[i]) / sy.As<double>()[i]);
+    const auto scale =
+        static_cast<float>(static_cast<float>(sx.As<double>()[i] * sw.As<double>()[i]) / sy.As<double>()[i]);
     out[i] = std::nearbyint(out[i] * scale) + zero.As<double>()[i];
   }
   return Saturate(call, y, call.In(y_zero).dtype());
@@ -164,7 +171,8 @@ Tensor Requantize(const Call& call, const Tensor& sums, size_t x_scale, size_t w
 
 Results QLinearConv(const Call& call) {
   const Tensor bias = call.Has(8) ? Doubles(call.In(8)) : Tensor();
-  const Tensor sums = Convolve(call, Centered(call, 0, 2, 1), Centered(call, 3, 5, 0), bias ? &bias : nullptr);
+  const Tensor sums =
+      Convolve(call, Centered(call, 0, 2, 1), Centered(call, 3, 5, 0), bias ? &bias : nullptr);
   return {Requantize(call, sums, 1, 4, 6, 7, 1)};
 }
 

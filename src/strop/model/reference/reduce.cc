@@ -12,10 +12,10 @@ namespace strop::model::reference {
 namespace {
 
 struct Axes {
-  std::vector<bool> reduced;   // one an axis
-  Shape kept;                  // with 1 for the reduced axes
-  Shape shape;                 // of the result
-  int64_t count = 1;           // elements behind one of the result
+  std::vector<bool> reduced;  // one an axis
+  Shape kept;                 // with 1 for the reduced axes
+  Shape shape;                // of the result
+  int64_t count = 1;          // elements behind one of the result
 };
 
 Axes AxesOf(const Call& call, const Shape& in, std::vector<int64_t> axes, bool all_when_empty) {
@@ -37,7 +37,9 @@ Axes AxesOf(const Call& call, const Shape& in, std::vector<int64_t> axes, bool a
 
 struct Same {
   template <class A>
-  static A End(A sum, int64_t) { return sum; }
+  static A End(A sum, int64_t) {
+    return sum;
+  }
 };
 struct Extreme : Same {};
 
@@ -67,54 +69,78 @@ Tensor Fold(const Tensor& x, const Axes& axes, DType out) {
 }
 
 struct SumFold : Same {
-  template <class A> static constexpr A kStart = 0;
   template <class A>
-  static A Step(A sum, A x) { return sum + x; }
+  static constexpr A kStart = 0;
+  template <class A>
+  static A Step(A sum, A x) {
+    return sum + x;
+  }
 };
 struct MeanFold : SumFold {
   template <class A>
-  static A End(A sum, int64_t count) { return count == 0 ? sum : sum / static_cast<A>(count); }
+  static A End(A sum, int64_t count) {
+    return count == 0 ? sum : sum / static_cast<A>(count);
+  }
 };
 struct ProdFold : Same {
-  template <class A> static constexpr A kStart = 1;
   template <class A>
-  static A Step(A sum, A x) { return sum * x; }
+  static constexpr A kStart = 1;
+  template <class A>
+  static A Step(A sum, A x) {
+    return sum * x;
+  }
 };
 struct MaxFold : Extreme {
   template <class A>
-  static constexpr A kStart =
-      std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::min();
+  static constexpr A kStart = std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity()
+                                                                   : std::numeric_limits<A>::min();
   template <class A>
-  static A Step(A sum, A x) { return x > sum || x != x ? x : sum; }
+  static A Step(A sum, A x) {
+    return x > sum || x != x ? x : sum;
+  }
 };
 struct MinFold : Extreme {
   template <class A>
-  static constexpr A kStart =
-      std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
+  static constexpr A kStart = std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity()
+                                                                   : std::numeric_limits<A>::max();
   template <class A>
-  static A Step(A sum, A x) { return x < sum || x != x ? x : sum; }
+  static A Step(A sum, A x) {
+    return x < sum || x != x ? x : sum;
+  }
 };
 struct L1Fold : SumFold {
   template <class A>
-  static A Step(A sum, A x) { return sum + (x < 0 ? -x : x); }
+  static A Step(A sum, A x) {
+    return sum + (x < 0 ? -x : x);
+  }
 };
 struct SquareFold : SumFold {
   template <class A>
-  static A Step(A sum, A x) { return sum + x * x; }
+  static A Step(A sum, A x) {
+    return sum + x * x;
+  }
 };
 struct L2Fold : SquareFold {
   template <class A>
-  static A End(A sum, int64_t) { return static_cast<A>(std::sqrt(static_cast<double>(sum))); }
+  static A End(A sum, int64_t) {
+    return static_cast<A>(std::sqrt(static_cast<double>(sum)));
+  }
 };
 struct LogSumFold : SumFold {
   template <class A>
-  static A End(A sum, int64_t) { return static_cast<A>(std::log(static_cast<double>(sum))); }
+  static A End(A sum, int64_t) {
+    return static_cast<A>(std::log(static_cast<double>(sum)));
+  }
 };
 struct LogSumExpFold : SumFold {
   template <class A>
-  static A Step(A sum, A x) { return sum + static_cast<A>(std::exp(static_cast<double>(x))); }
+  static A Step(A sum, A x) {
+    return sum + static_cast<A>(std::exp(static_cast<double>(x)));
+  }
   template <class A>
-  static A End(A sum, int64_t) { return static_cast<A>(std::log(static_cast<double>(sum))); }
+  static A End(A sum, int64_t) {
+    return static_cast<A>(std::log(static_cast<double>(sum)));
+  }
 };
 
 template <class F, int64_t axes_since = 18>
@@ -144,7 +170,9 @@ Tensor ArgOf(const Call& call, const Tensor& x, Better better) {
   auto* out = static_cast<int64_t*>(y.data());
   for (int64_t outer = 0; outer < around.outer; ++outer) {
     for (int64_t inner = 0; inner < around.inner; ++inner) {
-      const auto at = [&](int64_t i) { return in[static_cast<size_t>((outer * around.size + i) * around.inner + inner)]; };
+      const auto at = [&](int64_t i) {
+        return in[static_cast<size_t>((outer * around.size + i) * around.inner + inner)];
+      };
       int64_t best = 0;
       for (int64_t i = 1; i < around.size; ++i) {
         if (better(at(i), at(best)) || (last && at(i) == at(best))) best = i;
@@ -167,18 +195,12 @@ Results Arg(const Call& call) {
 }
 
 constexpr Operator kOperators[] = {
-    {"ArgMax", 1, Arg<std::greater<>>},
-    {"ArgMin", 1, Arg<std::less<>>},
-    {"ReduceL1", 1, Reduce<L1Fold>},
-    {"ReduceL2", 1, Reduce<L2Fold>},
-    {"ReduceLogSum", 1, Reduce<LogSumFold>},
-    {"ReduceLogSumExp", 1, Reduce<LogSumExpFold>},
-    {"ReduceMax", 1, Reduce<MaxFold>},
-    {"ReduceMean", 1, Reduce<MeanFold>},
-    {"ReduceMin", 1, Reduce<MinFold>},
-    {"ReduceProd", 1, Reduce<ProdFold>},
-    {"ReduceSum", 1, Reduce<SumFold, 13>},
-    {"ReduceSumSquare", 1, Reduce<SquareFold>},
+    {"ArgMax", 1, Arg<std::greater<>>},      {"ArgMin", 1, Arg<std::less<>>},
+    {"ReduceL1", 1, Reduce<L1Fold>},         {"ReduceL2", 1, Reduce<L2Fold>},
+    {"ReduceLogSum", 1, Reduce<LogSumFold>}, {"ReduceLogSumExp", 1, Reduce<LogSumExpFold>},
+    {"ReduceMax", 1, Reduce<MaxFold>},       {"ReduceMean", 1, Reduce<MeanFold>},
+    {"ReduceMin", 1, Reduce<MinFold>},       {"ReduceProd", 1, Reduce<ProdFold>},
+    {"ReduceSum", 1, Reduce<SumFold, 13>},   {"ReduceSumSquare", 1, Reduce<SquareFold>},
 };
 
 }  // namespace

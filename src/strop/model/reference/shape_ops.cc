@@ -124,7 +124,8 @@ Tensor RangeOf(const Call& call) {
   }
   const T start = call.In(0).As<T>()[0], limit = call.In(1).As<T>()[0], delta = call.In(2).As<T>()[0];
   if (delta == T{0}) call.Fail("delta is 0");
-  const double steps = std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
+  const double steps =
+      std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
   if (!(steps < 1e9)) call.Fail("the range has too many elements");
   Tensor result = Tensor::New(DTypeOf<T>::value, {std::max<int64_t>(0, static_cast<int64_t>(steps))});
   int64_t i = 0;
@@ -134,12 +135,18 @@ Tensor RangeOf(const Call& call) {
 
 Results Range(const Call& call) {
   switch (call.In(0).dtype()) {
-    case DType::kF32: return {RangeOf<float>(call)};
-    case DType::kF64: return {RangeOf<double>(call)};
-    case DType::kI16: return {RangeOf<int16_t>(call)};
-    case DType::kI32: return {RangeOf<int32_t>(call)};
-    case DType::kI64: return {RangeOf<int64_t>(call)};
-    default: call.Refuse(fmt::format("the type {}", DTypeName(call.In(0).dtype())));
+    case DType::kF32:
+      return {RangeOf<float>(call)};
+    case DType::kF64:
+      return {RangeOf<double>(call)};
+    case DType::kI16:
+      return {RangeOf<int16_t>(call)};
+    case DType::kI32:
+      return {RangeOf<int32_t>(call)};
+    case DType::kI64:
+      return {RangeOf<int64_t>(call)};
+    default:
+      call.Refuse(fmt::format("the type {}", DTypeName(call.In(0).dtype())));
   }
 }
 
@@ -180,18 +187,12 @@ Results Cast(const Call& call) {
 Results CastLike(const Call& call) { return {CastTo(call.In(0), call.In(1).dtype())}; }
 
 constexpr Operator kOperators[] = {
-    {"Cast", 6, Cast},
-    {"CastLike", 15, CastLike},
-    {"Constant", 1, Constant},
-    {"ConstantOfShape", 9, ConstantOfShape},
-    {"Dropout", 7, Dropout},
-    {"Flatten", 1, Flatten},
-    {"Identity", 1, Identity},
-    {"Range", 11, Range},
-    {"Reshape", 5, Reshape},
-    {"Shape", 1, ShapeOf},
-    {"Size", 1, SizeOfTensor},
-    {"Squeeze", 1, Squeeze},
+    {"Cast", 6, Cast},           {"CastLike", 15, CastLike},
+    {"Constant", 1, Constant},   {"ConstantOfShape", 9, ConstantOfShape},
+    {"Dropout", 7, Dropout},     {"Flatten", 1, Flatten},
+    {"Identity", 1, Identity},   {"Range", 11, Range},
+    {"Reshape", 5, Reshape},     {"Shape", 1, ShapeOf},
+    {"Size", 1, SizeOfTensor},   {"Squeeze", 1, Squeeze},
     {"Unsqueeze", 1, Unsqueeze},
 };
 

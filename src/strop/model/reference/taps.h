@@ -13,7 +13,8 @@ struct Tap {
   int64_t kernel;
 };
 
-// What one output position of a sliding window sees, and how many kernel positions fall on the input with its pads.
+// What one output position of a sliding window sees, and how many kernel positions fall on the input with its
+// pads.
 struct Taps {
   std::vector<Tap> taps;
   int64_t padded = 0;

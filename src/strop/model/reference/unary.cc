@@ -127,7 +127,8 @@ Results Clip(const Call& call) {
   const Tensor* low = attributes ? nullptr : call.Optional(1);
   const Tensor* high = attributes ? nullptr : call.Optional(2);
   for (const Tensor* limit : {low, high}) {
-    if (limit && (limit->size() != 1 || limit->dtype() != x.dtype())) call.Fail("min and max are scalars of x's type");
+    if (limit && (limit->size() != 1 || limit->dtype() != x.dtype()))
+      call.Fail("min and max are scalars of x's type");
   }
   if (IsFloat(x.dtype())) {
     double floor = attributes ? call.node.Float("min", -INFINITY) : -INFINITY;

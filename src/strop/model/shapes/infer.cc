@@ -39,18 +39,20 @@ std::optional<Contents> ContentsOf(const Tensor& tensor) {
   return contents;
 }
 
-// Operators that only move elements of their first input (Concat: of all), so that unknown ones can be followed.
+// Operators that only move elements of their first input (Concat: of all), so that unknown ones can be
+// followed.
 bool MovesElements(const Node& node, size_t input) {
-  static const std::set<std::string> kMoves = {"Expand",  "Flatten", "Gather",  "Identity", "Reshape",
-                                               "Slice",   "Split",   "Squeeze", "Unsqueeze"};
+  static const std::set<std::string> kMoves = {"Expand", "Flatten", "Gather",  "Identity", "Reshape",
+                                               "Slice",  "Split",   "Squeeze", "Unsqueeze"};
   return node.op == "Concat" || (input == 0 && kMoves.contains(node.op));
 }
 
-// Computes the integers that leave the node. Elements that are moved travel as their number in `moved`, so those with
-// no known value come through too.
+// Computes the integers that leave the node. Elements that are moved travel as their number in `moved`, so
+// those with no known value come through too.
 std::optional<Contents> Follow(const Call& call) {
   const std::optional<Type>& out = call.outputs.empty() ? std::nullopt : call.outputs[0];
-  if (!out || !IsInteger(out->dtype) || !out->dims || !reference::Supports(call.node, call.opset)) return std::nullopt;
+  if (!out || !IsInteger(out->dtype) || !out->dims || !reference::Supports(call.node, call.opset))
+    return std::nullopt;
   const Dim count = ProductOf(*out->dims, 0, out->dims->size());
   if (!count.known() || count.size > kMostContents) return std::nullopt;
   Contents moved;
@@ -113,8 +115,8 @@ Type InputType(const ValueInfo& declared, const std::map<std::string, Shape>& gi
     fits = shape[i] < 0 || !(*type.dims)[i].known() || (*type.dims)[i].size == shape[i];
   }
   if (!fits) {
-    throw Error(Code::kInvalidArgument, fmt::format("the input {} is {}, expected {}", declared.name, ShapeText(shape),
-                                                    ShapeText(declared.shape)));
+    throw Error(Code::kInvalidArgument, fmt::format("the input {} is {}, expected {}", declared.name,
+                                                    ShapeText(shape), ShapeText(declared.shape)));
   }
   if (!type.dims) {
     type.dims = FromSizes(shape);

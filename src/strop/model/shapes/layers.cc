@@ -31,8 +31,8 @@ std::optional<Dims> ConvDims(const Call& call, const Dims* x, const Dims* w) {
   const Dim &channels = (*x)[1], &per_group = w->size() == x->size() ? (*w)[1] : Dim{};
   if (w->size() != x->size() || group < 1 || group > INT32_MAX ||
       (channels.known() && per_group.known() && channels.size != per_group.size * group)) {
-    ThrowNode(call.node, fmt::format("weights {} of {} groups do not suit the input {}", ShapeText(SizesOf(*w)), group,
-                                     ShapeText(SizesOf(*x))));
+    ThrowNode(call.node, fmt::format("weights {} of {} groups do not suit the input {}",
+                                     ShapeText(SizesOf(*w)), group, ShapeText(SizesOf(*x))));
   }
   Dims dims = {(*x)[0], (*w)[0]};
   Append(dims, SlideWindow(call.node, Spatial(*x), Spatial(*w)).output);
@@ -57,8 +57,8 @@ void ConvTranspose(Call& call) {
   CheckRank(call, *x, 3);
   const int64_t group = call.node.Int("group", 1);
   if (w->size() != x->size() || group < 1 || group > INT32_MAX) {
-    ThrowNode(call.node, fmt::format("weights {} of {} groups do not suit the input {}", ShapeText(SizesOf(*w)), group,
-                                     ShapeText(SizesOf(*x))));
+    ThrowNode(call.node, fmt::format("weights {} of {} groups do not suit the input {}",
+                                     ShapeText(SizesOf(*w)), group, ShapeText(SizesOf(*x))));
   }
   const int64_t filters = (*w)[1].size;
   Dims dims = {(*x)[0], {filters < 0 ? -1 : filters * group, {}}};
@@ -92,7 +92,8 @@ void GlobalPool(Call& call) {
 
 void CheckInner(const Call& call, const Dims& a, const Dims& b, const Dim& x, const Dim& y) {
   if (x.known() && y.known() && x.size != y.size) {
-    ThrowNode(call.node, fmt::format("{} and {} do not multiply", ShapeText(SizesOf(a)), ShapeText(SizesOf(b))));
+    ThrowNode(call.node,
+              fmt::format("{} and {} do not multiply", ShapeText(SizesOf(a)), ShapeText(SizesOf(b))));
   }
 }
 
@@ -131,7 +132,8 @@ void MatMul(Call& call) {
 void MatMulInteger(Call& call) { call.Out(0, DType::kI32, MatMulDims(call, call.DimsOf(0), call.DimsOf(1))); }
 
 void QLinearMatMul(Call& call) {
-  if (const Type* zero = call.In(7)) call.Out(0, zero->dtype, MatMulDims(call, call.DimsOf(0), call.DimsOf(3)));
+  if (const Type* zero = call.In(7))
+    call.Out(0, zero->dtype, MatMulDims(call, call.DimsOf(0), call.DimsOf(3)));
 }
 
 // Only the first output: the others of BatchNormalization exist in training alone.
@@ -145,7 +147,8 @@ void LayerNormalization(Call& call) {
   call.Out(0, x->dtype, x->dims);
   std::optional<Dims> moments = x->dims;
   if (moments) {
-    const int64_t axis = NormalAxis(call.node, call.node.Int("axis", -1), static_cast<int64_t>(moments->size()));
+    const int64_t axis =
+        NormalAxis(call.node, call.node.Int("axis", -1), static_cast<int64_t>(moments->size()));
     std::fill(moments->begin() + axis, moments->end(), Dim{1, {}});
   }
   call.Out(1, DType::kF32, moments);

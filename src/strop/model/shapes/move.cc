@@ -21,7 +21,8 @@ void Transpose(Call& call) {
     ThrowNode(call.node, fmt::format("perm has {} axes, the input {}", perm.size(), rank));
   }
   Dims dims;
-  for (const int64_t axis : perm) dims.push_back((*x->dims)[static_cast<size_t>(NormalAxis(call.node, axis, rank))]);
+  for (const int64_t axis : perm)
+    dims.push_back((*x->dims)[static_cast<size_t>(NormalAxis(call.node, axis, rank))]);
   call.Out(0, x->dtype, dims);
 }
 
@@ -64,8 +65,8 @@ void Split(Call& call) {
   std::optional<std::vector<int64_t>> sizes = call.IntsSince(13, "split", 1);
   for (size_t i = 0; i < call.outputs.size(); ++i) call.Out(i, x->dtype, std::nullopt);
   if (!x->dims) return;
-  const auto at =
-      static_cast<size_t>(NormalAxis(call.node, call.node.Int("axis", 0), static_cast<int64_t>(x->dims->size())));
+  const auto at = static_cast<size_t>(
+      NormalAxis(call.node, call.node.Int("axis", 0), static_cast<int64_t>(x->dims->size())));
   const Dim total = (*x->dims)[at];
   Dims dims = *x->dims;
   for (int64_t i = 0; i < parts; ++i) {
@@ -73,7 +74,8 @@ void Split(Call& call) {
     if (sizes && !sizes->empty()) {
       const int64_t sum = std::accumulate(sizes->begin(), sizes->end(), int64_t{0});
       if (static_cast<int64_t>(sizes->size()) != parts || (total.known() && sum != total.size)) {
-        ThrowNode(call.node, fmt::format("{} outputs do not share the {} elements of axis {}", parts, total.size, at));
+        ThrowNode(call.node,
+                  fmt::format("{} outputs do not share the {} elements of axis {}", parts, total.size, at));
       }
       dims[at].size = (*sizes)[static_cast<size_t>(i)];
     } else if (sizes && total.known()) {
@@ -113,7 +115,8 @@ void Slice(Call& call) {
   NormalAxes(call.node, *axes, rank);
   if (steps && steps->empty()) steps->assign(axes->size(), 1);
   const bool known = starts && ends && steps;
-  if (known && (starts->size() != axes->size() || ends->size() != axes->size() || steps->size() != axes->size())) {
+  if (known &&
+      (starts->size() != axes->size() || ends->size() != axes->size() || steps->size() != axes->size())) {
     ThrowNode(call.node, "starts, ends, axes and steps differ in length");
   }
   if (!starts && axes->empty()) return call.Out(0, x->dtype, Dims(x->dims->size()));
@@ -158,7 +161,8 @@ void Tile(Call& call) {
   for (size_t i = 0; dims && i < dims->size(); ++i) {
     const int64_t repeat = repeats ? (*repeats)[i] : -1;
     if (repeat == 1) continue;
-    const bool known = repeat >= 0 && (*dims)[i].known() && (repeat == 0 || (*dims)[i].size <= INT64_MAX / repeat);
+    const bool known =
+        repeat >= 0 && (*dims)[i].known() && (repeat == 0 || (*dims)[i].size <= INT64_MAX / repeat);
     (*dims)[i] = known ? Dim{(*dims)[i].size * repeat, {}} : Dim{};
   }
   call.Out(0, x->dtype, dims);
@@ -181,7 +185,8 @@ void Pad(Call& call) {
     ThrowNode(call.node, fmt::format("pads has {} values, expected {}", pads->size(), 2 * axes->size()));
   }
   for (size_t i = 0; i < axes->size(); ++i) {
-    Dim& dim = dims[static_cast<size_t>(NormalAxis(call.node, (*axes)[i], static_cast<int64_t>(dims.size())))];
+    Dim& dim =
+        dims[static_cast<size_t>(NormalAxis(call.node, (*axes)[i], static_cast<int64_t>(dims.size())))];
     const int64_t begin = (*pads)[i], end = (*pads)[i + axes->size()];
     if (begin == 0 && end == 0) continue;
     if (std::max(begin, end) > INT32_MAX || std::min(begin, end) < -INT32_MAX ||
@@ -194,8 +199,9 @@ void Pad(Call& call) {
 }
 
 constexpr Rule kRules[] = {
-    {"Concat", Concat}, {"Gather", Gather}, {"GatherElements", GatherElements}, {"Pad", Pad},
-    {"Slice", Slice},   {"Split", Split},   {"Tile", Tile},                     {"Transpose", Transpose},
+    {"Concat", Concat}, {"Gather", Gather},       {"GatherElements", GatherElements},
+    {"Pad", Pad},       {"Slice", Slice},         {"Split", Split},
+    {"Tile", Tile},     {"Transpose", Transpose},
 };
 
 }  // namespace

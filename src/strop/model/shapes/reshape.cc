@@ -63,7 +63,8 @@ void Reshape(Call& call) {
       rest = i;
       dims.emplace_back();
     } else if (*element.value == 0 && !allow_zero) {
-      if (x->dims && i >= x->dims->size()) ThrowNode(call.node, "the shape copies a size that the input does not have");
+      if (x->dims && i >= x->dims->size())
+        ThrowNode(call.node, "the shape copies a size that the input does not have");
       Dim copy = x->dims ? (*x->dims)[i] : Dim();
       // An unnamed size gets a name while the rest is solved, so that it cancels against itself.
       if (x->dims && !copy.known() && copy.name.empty()) copy.name = fmt::format("\n{}", i);
@@ -154,7 +155,8 @@ void SizeOfTensor(Call& call) {
 
 void Constant(Call& call) {
   for (const auto& [name, value] : call.node.attributes) {
-    if (const auto* tensor = std::get_if<Tensor>(&value)) call.Out(0, tensor->dtype(), FromSizes(tensor->shape()));
+    if (const auto* tensor = std::get_if<Tensor>(&value))
+      call.Out(0, tensor->dtype(), FromSizes(tensor->shape()));
     if (name == "value_float") call.Out(0, DType::kF32, Dims());
     if (name == "value_int") call.Out(0, DType::kI64, Dims());
     if (const auto* floats = std::get_if<std::vector<float>>(&value)) {
@@ -215,7 +217,8 @@ void Cast(Call& call) {
   if (!x || !to) return;
   call.Out(0, *to, x->dims);
   const bool integers = *to == DType::kI64 || *to == DType::kI32;
-  if (integers && !call.input_contents.empty() && call.input_contents[0]) call.contents = *call.input_contents[0];
+  if (integers && !call.input_contents.empty() && call.input_contents[0])
+    call.contents = *call.input_contents[0];
 }
 
 void CastLike(Call& call) {

@@ -34,8 +34,9 @@ struct Element {
 };
 using Contents = std::vector<Element>;
 
-// One node while its outputs are inferred. A rule fills `outputs`, and `contents` of the first output if it knows it;
-// what it leaves out stays unknown. It throws kInvalidArgument (ThrowNode) for shapes that contradict each other.
+// One node while its outputs are inferred. A rule fills `outputs`, and `contents` of the first output if it
+// knows it; what it leaves out stays unknown. It throws kInvalidArgument (ThrowNode) for shapes that
+// contradict each other.
 struct Call {
   const Node& node;
   int64_t opset;
@@ -48,7 +49,8 @@ struct Call {
   const Dims* DimsOf(size_t i) const { return In(i) && In(i)->dims ? &*In(i)->dims : nullptr; }
   // The integers of an input when all of them are known.
   std::optional<std::vector<int64_t>> Ints(size_t i) const;
-  // An attribute until opset `since`, an input from then on; an empty list when it is absent, nullopt when unknown.
+  // An attribute until opset `since`, an input from then on; an empty list when it is absent, nullopt when
+  // unknown.
   std::optional<std::vector<int64_t>> IntsSince(int64_t since, const char* attribute, size_t i) const;
   bool Given(size_t i) const { return i < node.inputs.size() && !node.inputs[i].empty(); }
   void Out(size_t i, DType dtype, std::optional<Dims> dims) {

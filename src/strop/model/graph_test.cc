@@ -1,0 +1,183 @@
+#include "strop/model/graph.h"
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "strop/base/error.h"
+#include "strop/model/onnx_types.h"
+#include "strop/model/test_graph.h"
+
+namespace strop::model {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Code CodeOf(const std::function<void()>& act, std::string* message = nullptr) {
+  try {
+    act();
+  } catch (const Error& error) {
+    if (message) *message = error.what();
+    return error.code();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return Code::kInternal;
+}
+
+// The Gemm and Relu that most tests here begin with: y = relu(x @ w + b).
+Graph Dense() {
+  Graph graph = NewGraph(17, {{"x", DType::kF32, {-1, 2}, {"batch", ""}}},
+                         {{"y", DType::kF32, {-1, 3}, {"batch", ""}}});
+  graph.initializers["w"] = Floats({2, 3}, {1, 2, 3, 4, 5, 6});
+  graph.initializers["b"] = Floats({3}, {-20, 0, 1});
+  graph.nodes = {MakeNode("Gemm", {"x", "w", "b"}, {"h"}), MakeNode("Relu", {"h"}, {"y"})};
+  return graph;
+}
+
+TEST(Graph, RoundTripKeepsEverything) {
+  Graph graph = Dense();
+  graph.metadata["strop.penultimate"] = "x";
+  graph.opsets["com.example"] = 3;
+  graph.nodes[0].attributes = {{"alpha", 0.5f},
+                               {"transB", int64_t{0}},
+                               {"note", std::string("a\0b", 3)},
+                               {"ints", std::vector<int64_t>{1, -2}},
+                               {"floats", std::vector<float>{1.5f}},
+                               {"texts", std::vector<std::string>{"p", "q"}},
+                               {"tensor", Floats({1}, {7})}};
+  const Graph copy = Graph::Parse(graph.Serialize());
+  EXPECT_EQ(copy.name, graph.name);
+  EXPECT_EQ(copy.opsets, graph.opsets);
+  EXPECT_EQ(copy.metadata, graph.metadata);
+  ASSERT_EQ(copy.inputs.size(), 1u);
+  EXPECT_EQ(copy.inputs[0].shape, (Shape{-1, 2}));
+  EXPECT_THAT(copy.inputs[0].dim_names, ElementsAre("batch", ""));
+  ASSERT_EQ(copy.nodes.size(), 2u);
+  EXPECT_EQ(copy.nodes[0].Float("alpha", 0), 0.5f);
+  EXPECT_EQ(copy.nodes[0].Text("note", ""), std::string("a\0b", 3));
+  EXPECT_THAT(copy.nodes[0].Ints("ints"), ElementsAre(1, -2));
+  EXPECT_THAT(std::get<std::vector<std::string>>(copy.nodes[0].attributes.at("texts")),
+              ElementsAre("p", "q"));
+  EXPECT_THAT(Values(std::get<Tensor>(copy.nodes[0].attributes.at("tensor"))), ElementsAre(7));
+  EXPECT_THAT(Values(copy.initializers.at("b")), ElementsAre(-20, 0, 1));
+  EXPECT_EQ(copy.Serialize(), graph.Serialize());
+}
+
+TEST(Graph, FourBitWeightsStayFourBit) {
+  Graph graph = Dense();
+  const std::array<int8_t, 3> values = {-8, 7, -1};
+  graph.initializers["b4"] = Tensor::From<int8_t>({3}, values);
+  graph.packed4.insert("b4");
+  const Graph copy = Graph::Parse(graph.Serialize());
+  EXPECT_TRUE(copy.packed4.contains("b4"));
+  EXPECT_EQ(copy.initializers.at("b4").dtype(), DType::kI8);
+  EXPECT_THAT(Values(copy.initializers.at("b4")), ElementsAre(-8, 7, -1));
+}
+
+TEST(Graph, EmptyTensorsAndScalarsRoundTrip) {
+  Graph graph = Dense();
+  graph.initializers["none"] = Floats({0, 4}, {});
+  graph.initializers["scalar"] = Floats({}, {3});
+  const Graph copy = Graph::Parse(graph.Serialize());
+  EXPECT_EQ(copy.initializers.at("none").shape(), (Shape{0, 4}));
+  EXPECT_EQ(copy.initializers.at("scalar").shape(), Shape{});
+}
+
+TEST(Graph, SaveAndLoad) {
+  const auto path = std::filesystem::temp_directory_path() / "strop_graph_test.onnx";
+  Dense().Save(path);
+  EXPECT_EQ(Graph::Load(path).Serialize(), Dense().Serialize());
+  std::filesystem::remove(path);
+  std::string message;
+  EXPECT_EQ(CodeOf([&] { Graph::Load(path); }, &message), Code::kNotFound);
+  EXPECT_THAT(message, HasSubstr("strop_graph_test.onnx"));
+}
+
+TEST(Graph, RefusesWhatIsNotOnnx) {
+  std::string message;
+  EXPECT_EQ(CodeOf([] { Graph::Parse("", "m.onnx"); }, &message), Code::kCorrupt);
+  EXPECT_EQ(message, "m.onnx is not a valid ONNX model: it is empty");
+  EXPECT_EQ(CodeOf([] { Graph::Parse("PAR1 and more", "m.onnx"); }, &message), Code::kCorrupt);
+  const std::string bytes = Dense().Serialize();
+  EXPECT_EQ(CodeOf([&] { Graph::Parse(bytes.substr(0, bytes.size() / 2)); }, &message), Code::kCorrupt);
+  EXPECT_THAT(message, HasSubstr("cut short"));
+}
+
+TEST(Graph, ValidateNamesTheNode) {
+  std::string message;
+  Graph graph = Dense();
+  graph.nodes[1].inputs[0] = "nothing";
+  EXPECT_EQ(CodeOf([&] { graph.Validate(); }, &message), Code::kInvalidArgument);
+  EXPECT_THAT(message, HasSubstr("Relu"));
+  EXPECT_THAT(message, HasSubstr("nothing"));
+  graph = Dense();
+  std::swap(graph.nodes[0], graph.nodes[1]);
+  CodeOf([&] { graph.Validate(); }, &message);
+  EXPECT_THAT(message, HasSubstr("made only later"));
+  graph = Dense();
+  graph.nodes[1].outputs[0] = "h";
+  CodeOf([&] { graph.Validate(); }, &message);
+  EXPECT_THAT(message, HasSubstr("already made"));
+  graph = Dense();
+  graph.outputs[0].name = "z";
+  CodeOf([&] { graph.Validate(); }, &message);
+  EXPECT_THAT(message, HasSubstr("the output z"));
+}
+
+TEST(Graph, Lookups) {
+  const Graph graph = Dense();
+  EXPECT_EQ(graph.Producer("y"), &graph.nodes[1]);
+  EXPECT_EQ(graph.Producer("x"), nullptr);
+  EXPECT_THAT(graph.Consumers("h"), ElementsAre(&graph.nodes[1]));
+  EXPECT_EQ(graph.FreshName("h"), "h_2");
+  EXPECT_EQ(graph.FreshName("q"), "q");
+  std::string message;
+  EXPECT_EQ(CodeOf([&] { Graph(Dense()).nodes[0].Int("alpha", 1), Graph().opset(); }, &message),
+            Code::kInvalidArgument);
+}
+
+TEST(Graph, AttributeOfAnotherKindIsNamed) {
+  Graph graph = Dense();
+  graph.nodes[0].attributes["alpha"] = int64_t{1};
+  std::string message;
+  EXPECT_EQ(CodeOf([&] { graph.nodes[0].Float("alpha", 1); }, &message), Code::kInvalidArgument);
+  EXPECT_THAT(message, HasSubstr("the attribute alpha is not a float"));
+}
+
+TEST(Penultimate, IsWhatTheLastWeightedLayerReads) {
+  Graph graph = Dense();
+  EXPECT_EQ(Penultimate(graph), "x");
+  graph.initializers["w2"] = Floats({3, 1}, {1, 1, 1});
+  graph.nodes.push_back(MakeNode("MatMul", {"y", "w2"}, {"logits"}));
+  graph.nodes.push_back(MakeNode("Softmax", {"logits"}, {"p"}));
+  graph.outputs[0].name = "p";
+  EXPECT_EQ(Penultimate(graph), "y");
+  graph.metadata["strop.penultimate"] = "h";
+  EXPECT_EQ(Penultimate(graph), "h");
+}
+
+TEST(Penultimate, SeesThroughDequantizedWeightsAndPastProductsOfActivations) {
+  Graph graph = Dense();
+  graph.initializers["scale"] = Floats({}, {0.5f});
+  graph.nodes.insert(graph.nodes.begin(), MakeNode("DequantizeLinear", {"w", "scale"}, {"w_float"}));
+  graph.nodes[1].inputs[1] = "w_float";
+  graph.nodes.push_back(MakeNode("MatMul", {"y", "h"}, {"z"}));  // attention, not a layer
+  graph.outputs[0].name = "z";
+  EXPECT_EQ(Penultimate(graph), "x");
+}
+
+TEST(OnnxTypes, NumbersOfTheSpecification) {
+  EXPECT_EQ(OnnxType(DType::kF32), 1);
+  EXPECT_EQ(OnnxType(DType::kI64), 7);
+  EXPECT_EQ(FromOnnxType(2), DType::kU8);
+  EXPECT_EQ(FromOnnxType(16), std::nullopt);
+  EXPECT_EQ(OnnxTypeName(16), "bfloat16");
+  EXPECT_EQ(OnnxTypeName(99), "type 99");
+}
+
+}  // namespace
+}  // namespace strop::model
