@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -278,7 +279,9 @@ StartMessage StartOf(const ExecutorOptions& options, uint64_t seed, const TrialR
   start.params = trial.params;
   start.seed = MixSeed(seed, static_cast<uint64_t>(trial.number)) >> 33;
   start.budget = options.budget;
-  start.deadline = UnixNow() + std::chrono::duration<double>(options.timeout).count();
+  // Somewhat before it is killed, so that it may end by itself and count.
+  const double seconds = std::chrono::duration<double>(options.timeout).count();
+  start.deadline = UnixNow() + seconds - std::min(60.0, 0.1 * seconds);
   start.metric = options.metric;
   start.train = options.train;
   start.validation = options.validation;

@@ -42,7 +42,7 @@ double Square(double x) { return x * x; }
 }  // namespace
 
 Prior::Prior(int groups)
-    : lengthscale_mean(std::sqrt(2.0) + 0.5 * std::log(std::max(1, groups))), lengthscale_deviation(std::sqrt(3.0)) {}
+    : lengthscale_mean(-1 + 0.5 * std::log(std::max(1, groups))) {}
 
 Hyper Prior::Mode(int groups) const {
   return {VectorXd::Constant(groups, lengthscale_mean), signal_mean, noise_mean};
@@ -111,14 +111,13 @@ Hyper FitHyper(const Samples& samples) {
   VectorXd low = VectorXd::Constant(size, std::log(0.01)), high = VectorXd::Constant(size, std::log(1000.0));
   low.tail(2) << std::log(0.01), std::log(1e-6);
   high.tail(2) << std::log(100.0), std::log(1.0);
-  Hyper rough = prior.Mode(samples.groups);
-  rough.log_lengthscale.setConstant(std::log(0.3) + 0.5 * std::log(std::max(1, samples.groups)));
-  rough.log_noise = -6;
+  Hyper smooth = prior.Mode(samples.groups);
+  smooth.log_lengthscale.array() += 2;
   LbfgsOptions options;
-  options.max_evaluations = 24;
+  options.max_evaluations = 30;
   options.value_tolerance = 1e-5;
   const LbfgsResult a = MinimizeLbfgs(loss, prior.Mode(samples.groups).ToVector(), low, high, options);
-  const LbfgsResult b = MinimizeLbfgs(loss, rough.ToVector(), low, high, options);
+  const LbfgsResult b = MinimizeLbfgs(loss, smooth.ToVector(), low, high, options);
   return Hyper::FromVector(b.value < a.value ? b.x : a.x);
 }
 

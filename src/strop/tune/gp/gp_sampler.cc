@@ -22,6 +22,7 @@ constexpr size_t kMaxSamples = 1000;  // the cost of a suggestion grows with the
 constexpr int kRandomCandidates = 256;
 constexpr int kLocalCandidates = 64;
 constexpr size_t kStarts = 4;
+constexpr int64_t kDoubt = 4;
 // Whole numbers up to this many values are tried one by one, others by their neighbours.
 constexpr int64_t kFewValues = 8;
 
@@ -261,7 +262,7 @@ Params GpSampler::Ask(const Question& question) const {
   if (question.trial < StartupTrials(question.space) || valued < 3) return AskSobol(question);
 
   Samples samples = MakeSamples(question);
-  const Hyper hyper = FitHyper(samples);
+  const Hyper hyper = question.trial % kDoubt == 0 ? Prior(samples.groups).Mode(samples.groups) : FitHyper(samples);
   const Gp known(std::move(samples), hyper);
   // The lowest expected value of a finished trial: under noise the lowest observation is too good to be true.
   VectorXd mean, deviation;

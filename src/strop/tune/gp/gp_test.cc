@@ -79,9 +79,8 @@ TEST(GpTest, LogPosteriorIsTheTextbookFormula) {
   auto penalty = [](double x, double mean, double deviation) { return -0.5 * std::pow((x - mean) / deviation, 2); };
   const double expected = -0.5 * samples.outputs.dot(k.inverse() * samples.outputs) - 0.5 * std::log(k.determinant()) -
                           7.5 * std::log(2 * M_PI) +
-                          penalty(-0.7, std::sqrt(2.0) + 0.5 * std::log(2.0), std::sqrt(3.0)) +
-                          penalty(0.4, std::sqrt(2.0) + 0.5 * std::log(2.0), std::sqrt(3.0)) + penalty(0.2, 0, 1) +
-                          penalty(-2.5, -4, 1);
+                          penalty(-0.7, -1 + 0.5 * std::log(2.0), 1) + penalty(0.4, -1 + 0.5 * std::log(2.0), 1) +
+                          penalty(0.2, 0, 1) + penalty(-2.5, -6, 1.5);
   VectorXd gradient;
   EXPECT_NEAR(LogPosterior(samples, prior)(kHyper.ToVector(), gradient), expected, 1e-6);
 }

@@ -1,0 +1,79 @@
+"""What a study searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from strop import InvalidArgument, _tune
+
+__all__ = ["Choice", "Float", "Int", "Space"]
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real number from low to high, drawn in its logarithm if `log`; active only under `when`."""
+
+    low: float
+    high: float
+    log: bool = False
+    when: Mapping = field(default_factory=dict)
+
+    def _parameter(self, name):
+        return _tune.Parameter.float(name, float(self.low), float(self.high), self.log, dict(self.when))
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number from low to high, both included."""
+
+    low: int
+    high: int
+    log: bool = False
+    when: Mapping = field(default_factory=dict)
+
+    def _parameter(self, name):
+        return _tune.Parameter.int(name, self.low, self.high, self.log, dict(self.when))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values without an order: booleans, numbers or strings."""
+
+    values: list
+    when: Mapping = field(default_factory=dict)
+
+    def _parameter(self, name):
+        for value in self.values:
+            if not isinstance(value, (bool, int, float, str)):
+                raise InvalidArgument(f'parameter "{name}": value {value!r}: expected a boolean, number or string')
+        return _tune.Parameter.choice(name, list(self.values), dict(self.when))
+
+
+class Space:
+    """Named parameters; `when={"opt": "sgd"}` makes one active only where that choice has that value.
+
+    Raises strop.InvalidArgument naming the parameter and what is wrong with it.
+    """
+
+    def __init__(self, parameters: Mapping[str, Float | Int | Choice] | None = None):
+        self.parameters = dict(parameters or {})
+        made = []
+        for name, domain in self.parameters.items():
+            if not isinstance(domain, (Float, Int, Choice)):
+                raise InvalidArgument(f'parameter "{name}": {domain!r}: expected Float, Int or Choice')
+            try:
+                made.append(domain._parameter(name))
+            except TypeError:
+                raise InvalidArgument(f'parameter "{name}": {domain!r} has a value of a wrong type') from None
+        self._space = _tune.Space(made)
+
+    def check(self, params: Mapping) -> None:
+        """Raises strop.InvalidArgument unless `params` is one configuration of the space."""
+        self._space.check(dict(params))
+
+    def __eq__(self, other):
+        return isinstance(other, Space) and self._space == other._space
+
+    def __repr__(self):
+        return f"Space({self.parameters!r})"

@@ -1,0 +1,265 @@
+"""Studies: ask and tell, or optimize. The names are Optuna's."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import strop
+from strop import _tune
+from strop.tune.space import Choice, Float, Int, Space
+
+__all__ = ["Exhausted", "FinishedTrial", "Study", "Trial", "TrialPruned"]
+
+_STATES = {"fail": "failed", "failed": "failed", "pruned": "pruned", "done": "done", "complete": "done"}
+
+
+class Exhausted(strop.FailedPrecondition):
+    """A discrete space has no untried configuration left."""
+
+
+class TrialPruned(Exception):
+    """Raised by an objective that gives its trial up."""
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A trial as the store has it. `state`: running, done, failed or pruned; times are Unix seconds."""
+
+    number: int
+    state: str
+    params: dict
+    value: float | None
+    error: str
+    attempts: int
+    started: float
+    finished: float
+    _study: object = field(repr=False, compare=False)
+
+    @property
+    def intermediate_values(self) -> dict[int, float]:
+        return dict(self._study.reports(self.number))
+
+    @property
+    def duration(self) -> float | None:
+        return self.finished - self.started if self.finished else None
+
+
+class Trial:
+    """A running trial. `params` is a dict; suggest_* adds to it in a study that has no space of its own."""
+
+    def __init__(self, study, number: int, params: dict):
+        self._study = study
+        self.number = number
+        self.params = params
+
+    def _suggest(self, name, domain):
+        self.params[name] = self._study.suggest(self.number, domain._parameter(name))
+        return self.params[name]
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return self._suggest(name, Float(low, high, log))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return self._suggest(name, Int(low, high, log))
+
+    def suggest_categorical(self, name: str, choices: Iterable):
+        return self._suggest(name, Choice(list(choices)))
+
+    def report(self, value: float, step: int) -> None:
+        """An intermediate value; a step reported twice keeps the later one."""
+        self._study.report(self.number, int(step), float(value))
+
+    def should_prune(self) -> bool:
+        """Always False: no pruner is built yet."""
+        return False
+
+
+class Study:
+    """A search for the parameters with the best value, kept in a store and resumed from it.
+
+    storage: "sqlite:///study.db" or a path; None keeps it in memory. sampler: auto, gp, random, sobol or grid.
+    Without a space, trials define it through trial.suggest_float and the like. What a call has returned from is on
+    disk. Threads and processes may share a study.
+    """
+
+    def __init__(self, space: Space | None = None, direction: str = "minimize", sampler: str = "auto", pruner=None,
+                 storage: str | None = None, study_name: str = "study", seed: int = 0, load_if_exists: bool = True,
+                 warm_start=None):
+        if not isinstance(direction, str):
+            raise strop.Unsupported(f"direction {direction!r}: several objectives are not built yet; expected "
+                                    "'minimize' or 'maximize'")
+        if not isinstance(sampler, str):
+            raise strop.InvalidArgument(f"sampler {sampler!r}: expected 'auto', 'gp', 'random', 'sobol' or 'grid'")
+        if pruner is not None:
+            raise strop.Unsupported(f"pruner {pruner!r}: none is built yet; expected None")
+        if warm_start is not None:
+            raise strop.Unsupported("warm_start is not built yet; expected None")
+        if space is not None and not isinstance(space, Space):
+            space = Space(space)
+        self._open(storage, study_name, space, direction, sampler, seed, load_if_exists, False)
+
+    @classmethod
+    def load(cls, storage: str, study_name: str = "study", sampler: str = "auto") -> Study:
+        """A study that is there, with its own space and direction. Raises strop.NotFound."""
+        study = cls.__new__(cls)
+        study._open(storage, study_name, None, "minimize", sampler, 0, True, True)
+        return study
+
+    def _open(self, storage, name, space, direction, sampler, seed, load_if_exists, must_exist):
+        inner = (space or Space())._space
+        self._study = _tune.Study(storage or "sqlite://", name, inner, direction, sampler, seed, load_if_exists,
+                                  must_exist)
+        self._stop = threading.Event()
+
+    @property
+    def study_name(self) -> str:
+        return self._study.name
+
+    @property
+    def direction(self) -> str:
+        return "minimize" if self._study.minimize else "maximize"
+
+    @property
+    def seed(self) -> int:
+        return self._study.seed
+
+    def ask(self) -> Trial:
+        """The next trial. Raises Exhausted when a discrete space has no configuration left."""
+        number, _, params, *_ = self._study.ask()
+        return Trial(self._study, number, params)
+
+    def tell(self, trial: Trial | int, value: float | None = None, state: str | None = None) -> None:
+        """Ends a trial with its value, or with state="fail" or state="pruned". A value that is not finite fails."""
+        number = trial if isinstance(trial, int) else trial.number
+        if state is not None and state not in _STATES:
+            raise strop.InvalidArgument(f"state {state!r}: expected 'fail', 'pruned' or 'done'")
+        state = _STATES.get(state, "done")
+        if state == "failed":
+            self._study.tell_failed(number, "told so")
+        elif state == "pruned":
+            self._study.tell_pruned(number, None if value is None else float(value))
+        elif value is None:
+            raise strop.InvalidArgument(f"trial {number}: expected a value, or state='fail'")
+        elif isinstance(value, (tuple, list)) and len(value) != 1:
+            raise strop.Unsupported(f"trial {number}: {len(value)} values; several objectives are not built yet")
+        else:
+            self._study.tell(number, float(value[0] if isinstance(value, (tuple, list)) else value))
+
+    def optimize(self, objective: Callable[[Trial], float], n_trials: int | None = None, n_jobs: int = 1,
+                 timeout: float | None = None, catch: tuple = (), callbacks: Iterable[Callable] = ()) -> None:
+        """Runs objective(trial) in n_jobs threads until n_trials more are finished, `timeout` seconds have passed,
+        stop() was called or the space is exhausted. An exception fails its trial and, unless it is one of `catch`,
+        ends the search and is raised; TrialPruned prunes it.
+        """
+        if n_jobs < 1:
+            raise strop.InvalidArgument(f"n_jobs = {n_jobs}: expected at least 1")
+        if n_trials is None and timeout is None:
+            raise strop.InvalidArgument("expected n_trials or timeout")
+        self._stop.clear()
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        left = math.inf if n_trials is None else n_trials
+        lock = threading.Lock()
+        errors = []
+
+        def take() -> bool:
+            nonlocal left
+            with lock:
+                if left <= 0 or self._stop.is_set() or time.monotonic() >= end:
+                    return False
+                left -= 1
+                return True
+
+        def work():
+            try:
+                while take():
+                    trial = self.ask()
+                    self._run(objective, trial, catch)
+                    for callback in callbacks:
+                        callback(self, self.trials[trial.number])
+            except Exhausted:
+                pass
+            except BaseException as error:
+                errors.append(error)
+                self._stop.set()
+
+        if n_jobs == 1:
+            work()
+        else:
+            threads = [threading.Thread(target=work, name=f"strop-tune-{i}", daemon=True) for i in range(n_jobs)]
+            for thread in threads:
+                thread.start()
+            try:
+                for thread in threads:
+                    thread.join()
+            except KeyboardInterrupt:
+                self._stop.set()
+                for thread in threads:
+                    thread.join()
+                raise
+        if errors:
+            raise errors[0]
+
+    def _run(self, objective, trial, catch):
+        try:
+            value = objective(trial)
+            self.tell(trial, value)
+        except TrialPruned:
+            reports = self._study.reports(trial.number)
+            self._study.tell_pruned(trial.number, reports[-1][1] if reports else None)
+        except Exception as error:
+            self._study.tell_failed(trial.number, f"{type(error).__name__}: {error}".replace("\n", " "))
+            if not isinstance(error, tuple(catch) if isinstance(catch, (tuple, list)) else catch):
+                raise
+        except BaseException:
+            self._study.release(trial.number)  # interrupted: whoever asks next runs it again
+            raise
+
+    def stop(self) -> None:
+        """Ends optimize once its running trials are finished."""
+        self._stop.set()
+
+    @property
+    def trials(self) -> list[FinishedTrial]:
+        return [FinishedTrial(*row, self._study) for row in self._study.trials()]
+
+    @property
+    def best_trial(self) -> FinishedTrial:
+        best = self._study.best()
+        if best is None:
+            raise strop.FailedPrecondition(f'study "{self.study_name}" has no finished trial yet')
+        return FinishedTrial(*best, self._study)
+
+    @property
+    def best_trials(self) -> list[FinishedTrial]:
+        """Those that none beats: with one objective, the trials with the best value."""
+        best = self.best_trial
+        return [trial for trial in self.trials if trial.state == "done" and trial.value == best.value]
+
+    @property
+    def best_params(self) -> dict:
+        return self.best_trial.params
+
+    @property
+    def best_value(self) -> float:
+        return self.best_trial.value
+
+    def to_arrow(self):
+        """The trials as a pyarrow.Table, or as a dict of columns where pyarrow is not installed."""
+        trials = self.trials
+        columns = {name: [getattr(trial, name) for trial in trials]
+                   for name in ("number", "state", "value", "error", "attempts", "started", "finished")}
+        for name in sorted({name for trial in trials for name in trial.params}):
+            values = [trial.params.get(name) for trial in trials]
+            kinds = {type(value) for value in values if value is not None}
+            if len(kinds) > 1 and not kinds <= {int, float}:  # a column has one type
+                values = [None if value is None else str(value) for value in values]
+            columns[f"params_{name}"] = values
+        try:
+            import pyarrow
+        except ImportError:
+            return columns
+        return pyarrow.table(columns)
