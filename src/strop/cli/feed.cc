@@ -1,0 +1,329 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include <arrow/array.h>
+#include <arrow/builder.h>
+#include <arrow/table.h>
+#include <arrow/type.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "strop/base/error.h"
+#include "strop/cli/verb.h"
+#include "strop/data/split.h"
+#include "strop/data/table.h"
+#include "strop/feed/loader.h"
+#include "strop/feed/probe.h"
+#include "strop/feed/service.h"
+
+namespace {
+
+using nlohmann::json;
+using strop::Code;
+using strop::Error;
+using strop::cli::Console;
+namespace feed = strop::feed;
+
+// "NAME=VALUE" into its parts.
+std::pair<std::string, std::string> Assignment(const std::string& text, const std::string& option) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    throw Error(Code::kInvalidArgument, fmt::format("{} is \"{}\": expected NAME=VALUE", option, text));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+// probe
+
+struct ProbeOptions {
+  std::string uri;
+  double seconds = 1;
+};
+
+int Probe(const ProbeOptions& options, Console& console) {
+  feed::ProbeOptions probe;
+  probe.seconds = options.seconds;
+  std::vector<feed::ProbeLevel> levels;
+  const auto files = strop::data::ResolveFiles(options.uri);
+  const feed::ProbeResult result = feed::ProbeStorage(files, probe, [&](const feed::ProbeLevel& level) {
+    strop::cli::ThrowIfInterrupted();
+    console.Say(fmt::format("{:3} readers  {:10.1f} MB/s", level.readers, level.bytes_per_second / 1e6));
+  });
+  json out = {{"levels", json::array()}, {"knee", result.knee}, {"cached", result.cached}};
+  for (const auto& level : result.levels) {
+    out["levels"].push_back({{"readers", level.readers}, {"bytes_per_second", level.bytes_per_second}});
+  }
+  console.Result(out, fmt::format("knee: {} reader{} ({})", result.knee, result.knee == 1 ? "" : "s",
+                                  result.cached ? "of the page cache: the storage could not be told to read again"
+                                                : "of the storage: the page cache was emptied of these files"));
+  return 0;
+}
+
+// bench
+
+struct BenchOptions {
+  feed::LoaderOptions loader;
+  int epochs = 3;
+};
+
+json StageJson(const feed::LoaderStats::Stage& stage) {
+  return {{"p50", stage.p50}, {"p95", stage.p95}, {"p99", stage.p99}};
+}
+
+int Bench(const BenchOptions& options, Console& console) {
+  using Clock = std::chrono::steady_clock;
+  const auto loader = feed::Loader::Open(options.loader);
+  int64_t rows = 0;
+  int64_t bytes = 0;
+  const auto begin = Clock::now();
+  for (int epoch = 0; epoch < options.epochs; ++epoch) {
+    int64_t done = 0;
+    while (const auto batch = loader->Next()) {
+      strop::cli::ThrowIfInterrupted();
+      rows += batch->rows;
+      for (const auto& [name, tensor] : batch->tensors) bytes += static_cast<int64_t>(tensor.bytes());
+      console.Progress(fmt::format("epoch {} of {}", epoch + 1, options.epochs), ++done, loader->batches());
+    }
+  }
+  console.EndProgress();
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const feed::LoaderStats stats = loader->stats();
+  const json out = {{"rows", rows},
+                    {"seconds", seconds},
+                    {"rows_per_second", static_cast<double>(rows) / seconds},
+                    {"bytes_per_second", static_cast<double>(bytes) / seconds},
+                    {"read", StageJson(stats.read)},
+                    {"decode", StageJson(stats.decode)},
+                    {"copy", StageJson(stats.copy)},
+                    {"wait", StageJson(stats.wait)},
+                    {"waiting_share", stats.waiting_share},
+                    {"skipped_chunks", stats.skipped_chunks},
+                    {"verdict", stats.verdict}};
+  std::string text = fmt::format("{:.0f} rows/s, {:.1f} MB/s ({} rows in {:.2f} s)\n{:8}{:>12}{:>12}{:>12}\n",
+                                 out["rows_per_second"].get<double>(), out["bytes_per_second"].get<double>() / 1e6, rows,
+                                 seconds, "", "p50", "p95", "p99");
+  const std::pair<const char*, feed::LoaderStats::Stage> stages[] = {
+      {"read", stats.read}, {"decode", stats.decode}, {"copy", stats.copy}, {"wait", stats.wait}};
+  for (const auto& [name, stage] : stages) {
+    text += fmt::format("{:8}{:9.3f} ms{:9.3f} ms{:9.3f} ms\n", name, 1e3 * stage.p50, 1e3 * stage.p95, 1e3 * stage.p99);
+  }
+  console.Result(out, text + stats.verdict);
+  return 0;
+}
+
+// serve
+
+struct ServeOptions {
+  std::vector<std::string> uris;
+  std::string location = "grpc://127.0.0.1:8815";
+};
+
+int Serve(const ServeOptions& options, Console& console) {
+  std::map<std::string, std::string> sources;
+  for (const std::string& uri : options.uris) {
+    const size_t equals = uri.find('=');
+    const bool named = equals != std::string::npos && uri.find('/') > equals;
+    const std::string name = named ? uri.substr(0, equals) : feed::SourceName(uri);
+    if (!sources.emplace(name, named ? uri.substr(equals + 1) : uri).second) {
+      throw Error(Code::kInvalidArgument, fmt::format("two sources are called \"{}\": name them by NAME=URI", name));
+    }
+  }
+  const auto service = feed::Serve(sources, options.location);
+  json out = {{"location", service->location()}, {"sources", json::array()}, {"pid", getpid()}};
+  std::string text;
+  for (const auto& [name, uri] : sources) {
+    out["sources"].push_back(name);
+    text += fmt::format("{}/{}\n", service->location(), name);
+  }
+  console.Result(out, text + "Ctrl-C ends it");
+  fflush(stdout);
+  while (!strop::cli::Interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  service->Stop();
+  return 0;
+}
+
+// convert
+
+struct ConvertOptions {
+  std::string uri;
+  std::string out;
+  std::vector<std::string> shapes, dtypes, roles, columns;
+  std::string split;
+  uint64_t seed = 0;
+  int64_t row_group_bytes = strop::data::ParquetOptions{}.row_group_bytes;
+  std::string compression;
+};
+
+strop::Shape ParseShape(const std::string& text, const std::string& column) {
+  strop::Shape shape;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, end - at);
+    if (part.empty() || part.size() > 9 || part.find_first_not_of("0123456789") != std::string::npos || std::stol(part) == 0) {
+      throw Error(Code::kInvalidArgument, fmt::format("--shape {}={}: expected sizes such as 1,28,28", column, text));
+    }
+    shape.push_back(std::stol(part));
+    at = end + 1;
+  }
+  return shape;
+}
+
+// Bytes of varying length that happen to be of one length: as fixed-size binary.
+std::shared_ptr<arrow::ChunkedArray> FixBinary(const arrow::ChunkedArray& values, const std::string& name, int64_t width) {
+  arrow::FixedSizeBinaryBuilder builder(arrow::fixed_size_binary(static_cast<int32_t>(width)));
+  int64_t row = 0;
+  for (const auto& chunk : values.chunks()) {
+    const auto& array = static_cast<const arrow::BinaryArray&>(*chunk);
+    for (int64_t i = 0; i < array.length(); ++i, ++row) {
+      const auto bytes = array.IsNull(i) ? std::string_view() : array.GetView(i);
+      if (static_cast<int64_t>(bytes.size()) != width) {
+        throw Error(Code::kInvalidArgument, fmt::format("column {} has {} bytes in row {}: its shape and dtype want {}", name,
+                                                        bytes.size(), row, width));
+      }
+      strop::data::Check(builder.Append(bytes), "converting column " + name);
+    }
+  }
+  std::shared_ptr<arrow::Array> array;
+  strop::data::Check(builder.Finish(&array), "converting column " + name);
+  return std::make_shared<arrow::ChunkedArray>(array);
+}
+
+std::shared_ptr<arrow::Table> Annotate(std::shared_ptr<arrow::Table> table, const ConvertOptions& options) {
+  struct Change {
+    std::string shape, dtype, role;
+  };
+  std::map<std::string, Change> changes;
+  for (const auto& text : options.shapes) changes[Assignment(text, "--shape").first].shape = Assignment(text, "--shape").second;
+  for (const auto& text : options.dtypes) changes[Assignment(text, "--dtype").first].dtype = Assignment(text, "--dtype").second;
+  for (const auto& text : options.roles) changes[Assignment(text, "--role").first].role = Assignment(text, "--role").second;
+  for (const auto& [name, change] : changes) {
+    const int index = table->schema()->GetFieldIndex(name);
+    if (index < 0) {
+      throw Error(Code::kInvalidArgument, fmt::format("{} has no column \"{}\"; its columns: {}", options.uri, name,
+                                                      fmt::join(table->schema()->field_names(), ", ")));
+    }
+    auto field = table->schema()->field(index);
+    auto values = table->column(index);
+    strop::data::Column column;
+    const bool bytes = field->type()->id() == arrow::Type::BINARY;
+    if (bytes) {
+      column = {name, strop::data::Role::kNone, strop::DType::kU8, {}};
+      if (change.shape.empty()) throw Error(Code::kInvalidArgument, fmt::format("column {} is binary: give its --shape {}=…", name, name));
+    } else {
+      column = strop::data::DescribeColumn(*field);
+    }
+    if (!change.dtype.empty()) column.dtype = strop::ParseDType(change.dtype);
+    if (!change.shape.empty()) column.shape = ParseShape(change.shape, name);
+    if (!change.role.empty()) column.role = strop::data::ParseRole(change.role);
+    if (bytes) {
+      values = FixBinary(*values, name, static_cast<int64_t>(column.row_bytes()));
+      field = arrow::field(name, values->type(), false, field->metadata());
+    }
+    field = strop::data::AnnotateField(field, column);
+    strop::data::DescribeColumn(*field);  // throws what contradicts
+    auto changed = table->SetColumn(index, field, values);
+    strop::data::Check(changed.status(), "converting column " + name);
+    table = *changed;
+  }
+  return table;
+}
+
+int Convert(const ConvertOptions& options, Console& console) {
+  auto table = Annotate(strop::data::ReadTable(options.uri, options.columns), options);
+  strop::data::ParquetOptions parquet;
+  parquet.row_group_bytes = options.row_group_bytes;
+  if (!options.compression.empty()) parquet.compression = options.compression;
+  strop::data::WriteParquet(*table, options.out, parquet);
+  const int64_t rows = table->num_rows();
+  json out = {{"file", options.out}, {"rows", rows}, {"splits", json::object()}};
+  std::string text = fmt::format("{}: {} rows", options.out, rows);
+  table.reset();
+  if (!options.split.empty()) {
+    std::map<std::string, double> shares;
+    for (size_t at = 0; at < options.split.size();) {
+      const size_t end = std::min(options.split.find(',', at), options.split.size());
+      const auto [name, share] = Assignment(options.split.substr(at, end - at), "--split");
+      char* stop = nullptr;
+      shares[name] = std::strtod(share.c_str(), &stop);
+      if (*stop != '\0') throw Error(Code::kInvalidArgument, fmt::format("--split {}={}: expected a share such as 0.8", name, share));
+      at = end + 1;
+    }
+    const auto folder = std::filesystem::path(options.out).replace_extension();
+    for (const auto& [name, file] : strop::data::WriteSplits(options.out, shares, options.seed, folder)) {
+      out["splits"][name] = file.string();
+      text += fmt::format("\n{}: {}", name, file.string());
+    }
+  }
+  console.Result(out, text);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ProbeOptions probe;
+  BenchOptions bench;
+  ServeOptions serve;
+  ConvertOptions convert;
+  CLI::App* chosen = nullptr;
+  const strop::cli::VerbInfo info{
+      "feed", "reads rows: how fast the storage and the loader are, to Parquet, over the network",
+      "strop feed convert raw.parquet train.parquet --shape image=1,28,28 --role image=input --role label=label\n"
+      "strop feed bench train.parquet --shuffle\n"
+      "strop feed probe 'train/*.parquet'\n"
+      "strop feed serve train.parquet --at grpc://0.0.0.0:8815"};
+  return strop::cli::RunVerb(
+      argc, argv, info,
+      [&](CLI::App& app) {
+        app.require_subcommand(1);
+        app.fallthrough();  // --json after the sub-command, too
+
+        auto* p = app.add_subcommand("probe", "sequential read speed by the number of readers, and where more stop helping");
+        p->add_option("uri", probe.uri, "a path or a glob")->required();
+        p->add_option("--seconds", probe.seconds, "spent at each number of readers")->check(CLI::Range(0.01, 60.0));
+
+        auto* b = app.add_subcommand("bench", "the loader's speed, its stages and what bounds it");
+        b->add_option("uri", bench.loader.source, "a path, a glob or grpc://HOST:PORT/NAME")->required();
+        b->add_option("--batch-size", bench.loader.batch_size, "rows a batch");
+        b->add_flag("--shuffle", bench.loader.shuffle, "in block order");
+        b->add_option("--seed", bench.loader.seed, "of the shuffle");
+        b->add_option("--window", bench.loader.window, "row groups shuffled together");
+        b->add_option("--workers", bench.loader.workers, "reader threads; 0: by usable CPUs");
+        b->add_option("--prefetch", bench.loader.prefetch, "batches ready ahead; 0: two a worker");
+        b->add_option("--columns", bench.loader.columns, "all with a dense form unless given")->delimiter(',');
+        b->add_option("--epochs", bench.epochs, "passes over the rows")->check(CLI::PositiveNumber);
+
+        auto* s = app.add_subcommand("serve", "an Arrow Flight service of the rows");
+        s->add_option("uri", serve.uris, "paths or globs, each as URI or NAME=URI")->required();
+        s->add_option("--at", serve.location, "grpc://HOST:PORT; port 0: any free one");
+
+        auto* c = app.add_subcommand("convert", "Parquet or Arrow IPC to Parquet with row groups that fit a reader's cache");
+        c->add_option("uri", convert.uri, "a path or a glob")->required();
+        c->add_option("out", convert.out, "the file to write")->required();
+        c->add_option("--columns", convert.columns, "all unless given")->delimiter(',');
+        c->add_option("--shape", convert.shapes, "COLUMN=1,28,28: of one row");
+        c->add_option("--dtype", convert.dtypes, "COLUMN=uint8: what the bytes are");
+        c->add_option("--role", convert.roles, "COLUMN=input, label, id, time or split");
+        c->add_option("--split", convert.split, "train=0.8,test=0.2: also deal the rows into OUT without .parquet/NAME.parquet");
+        c->add_option("--seed", convert.seed, "of the split");
+        c->add_option("--row-group-bytes", convert.row_group_bytes, "decoded bytes of a row group");
+        c->add_option("--compression", convert.compression, "none, lz4, snappy or zstd");
+        for (auto* sub : app.get_subcommands({})) sub->callback([&chosen, sub] { chosen = sub; });
+      },
+      [&](Console& console) {
+        const std::string verb = chosen->get_name();
+        if (verb == "probe") return Probe(probe, console);
+        if (verb == "bench") return Bench(bench, console);
+        if (verb == "serve") return Serve(serve, console);
+        return Convert(convert, console);
+      });
+}

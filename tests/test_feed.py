@@ -1,0 +1,361 @@
+"""strop.feed as users meet it: batches, order, resume, errors, the service, and the verb."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import strop
+
+pa = pytest.importorskip("pyarrow")
+import pyarrow.flight as flight  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
+
+ROWS = 1000
+GROUP = 64
+
+
+def make_table(rows=ROWS, first=0):
+    ids = np.arange(first, first + rows)
+    pixels = (ids[:, None] * 31 + np.arange(12) * 7).astype(np.uint8)
+    image = pa.field("image", pa.binary(12), nullable=False,
+                     metadata={"strop.role": "input", "strop.dtype": "uint8", "strop.shape": "3,4"})
+    schema = pa.schema([image, pa.field("label", pa.int64()), pa.field("score", pa.float32()), pa.field("name", pa.string())])
+    return pa.table([pa.array([row.tobytes() for row in pixels], pa.binary(12)), pa.array(ids),
+                     pa.array(ids / 2, pa.float32()), pa.array([f"row {i}" for i in ids])], schema=schema)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    path = tmp_path_factory.mktemp("feed") / "train.parquet"
+    pq.write_table(make_table(), path, row_group_size=GROUP, compression="none", use_dictionary=False,
+                   write_page_checksum=True)
+    return path
+
+
+def labels(batches):
+    return [np.asarray(batch["label"]).tolist() for batch in batches]
+
+
+def flat(batches):
+    return [label for batch in labels(batches) for label in batch]
+
+
+def open_numpy(source, **options):
+    return strop.feed.Loader(source, **{"format": "numpy", "batch_size": 32, **options})
+
+
+def test_an_epoch_has_every_row_with_its_own_values(rows):
+    loader = open_numpy(rows, shuffle=True)
+    assert len(loader) == 32 and loader.rows == ROWS and loader.columns == ["image", "label", "score"]
+    seen = []
+    for batch in loader:
+        assert batch["image"].dtype == np.uint8 and batch["image"].shape[1:] == (3, 4)
+        expected = (batch["label"][:, None] * 31 + np.arange(12) * 7).astype(np.uint8)
+        assert np.array_equal(batch["image"].reshape(-1, 12), expected)
+        assert np.array_equal(batch["score"], (batch["label"] / 2).astype(np.float32))
+        seen += batch["label"].tolist()
+    assert seen != sorted(seen) and sorted(seen) == list(range(ROWS))
+
+
+def test_torch_tensors_share_aligned_pooled_memory(rows):
+    torch = pytest.importorskip("torch")
+    loader = strop.feed.Loader(rows, batch_size=32, shuffle=True)
+    addresses = []
+    for _ in range(10):
+        for batch in loader:
+            assert all(isinstance(tensor, torch.Tensor) and tensor.is_contiguous() for tensor in batch.values())
+            assert all(tensor.data_ptr() % 64 == 0 for tensor in batch.values())
+            addresses.append(batch["image"].data_ptr())
+    # 320 batches lay in the few blocks that the pool goes round with, so no tensor was a copy.
+    assert len(set(addresses)) < 80
+    kept = next(iter(loader))["label"]
+    values = kept.clone()
+    del loader
+    assert torch.equal(kept, values), "a tensor outlives its loader"
+
+
+def test_formats_hold_the_same_rows(rows):
+    reference = flat(open_numpy(rows, shuffle=True))
+    for format in ("torch", "arrow", "dlpack"):
+        loader = strop.feed.Loader(rows, batch_size=32, shuffle=True, format=format)
+        if format == "arrow":
+            batches = list(loader)
+            assert isinstance(batches[0], pa.RecordBatch)
+            assert batches[0].schema.field("image").metadata[b"strop.shape"] == b"3,4"
+            got = [label for batch in batches for label in batch["label"].to_pylist()]
+        elif format == "dlpack":
+            got = [label for batch in loader for label in np.from_dlpack(batch["label"]).tolist()]
+        else:
+            got = [label for batch in loader for label in batch["label"].tolist()]
+        assert got == reference, format
+
+
+def test_the_order_does_not_depend_on_workers(rows):
+    epochs = [[labels(loader), labels(loader)]
+              for loader in (open_numpy(rows, shuffle=True, seed=3, workers=w, prefetch=p, window=4)
+                             for w, p in ((1, "auto"), (2, 1), (6, 30)))]
+    assert epochs[0] == epochs[1] == epochs[2]
+    assert epochs[0][0] != epochs[0][1]
+
+
+def test_ranks_take_equal_steps_from_the_environment(rows, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    parts = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        parts.append(labels(open_numpy(rows, shuffle=True)))
+    assert [list(map(len, part)) for part in parts] == [list(map(len, parts[0]))] * 3
+    everything = [label for part in parts for batch in part for label in batch]
+    assert set(everything) == set(range(ROWS)) and len(everything) == 1002
+    monkeypatch.setenv("RANK", "x")
+    with pytest.raises(ValueError, match="RANK is 'x'"):
+        open_numpy(rows)
+
+
+def test_resume_in_the_middle_of_an_epoch_is_exact(rows):
+    reference = open_numpy(rows, shuffle=True, seed=9)
+    epochs = [labels(reference) for _ in range(3)]
+    for stop in (0, 1, 17, 31, 32):
+        loader = open_numpy(rows, shuffle=True, seed=9, workers=3)
+        loader.set_epoch(1)
+        iterator = iter(loader)
+        for _ in range(stop):
+            next(iterator)
+        state = json.loads(json.dumps(loader.state_dict()))
+        resumed = open_numpy(rows, shuffle=True, seed=9, workers=1)
+        resumed.load_state_dict(state)
+        resumed.set_epoch(1)  # as a training script does at the head of its epoch
+        assert labels(resumed) == epochs[1][stop:]
+        assert labels(resumed) == epochs[2]
+
+
+def test_epochs_follow_each_other_also_when_one_is_left_early(rows):
+    reference = open_numpy(rows, shuffle=True)
+    epochs = [labels(reference) for _ in range(3)]
+    loader = open_numpy(rows, shuffle=True)
+    next(iter(loader))
+    assert labels(loader) == epochs[1]
+    loader.set_epoch(0)
+    assert labels(loader) == epochs[0]
+    first = iter(loader)
+    next(first)
+    iter(loader)
+    with pytest.raises(strop.FailedPrecondition, match="newer iteration"):
+        next(first)
+
+
+def test_transforms_run_in_turn_on_the_batch(rows):
+    loader = open_numpy(rows, transforms=[lambda b: {**b, "x": b["score"] * 2}, lambda b: {"y": b["x"] + 1}])
+    assert np.array_equal(np.concatenate([batch["y"] for batch in loader]), np.arange(ROWS) + 1.0)
+
+
+def test_columns_and_drop_last(rows):
+    loader = open_numpy(rows, columns=["score"], drop_last=True, batch_size=300)
+    batches = list(loader)
+    assert len(loader) == len(batches) == 3 and all(set(b) == {"score"} and len(b["score"]) == 300 for b in batches)
+
+
+def test_wrong_values_are_named(rows, tmp_path):
+    with pytest.raises(ValueError, match='has no column "imgae"; its columns: image, label, score, name'):
+        open_numpy(rows, columns=["imgae"])
+    with pytest.raises(NotImplementedError, match="column name"):
+        open_numpy(rows, columns=["name"])
+    with pytest.raises(FileNotFoundError, match="nothing.parquet"):
+        open_numpy(tmp_path / "nothing.parquet")
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        open_numpy(rows, batch_size=0)
+    with pytest.raises(ValueError, match='uneven is "even": expected one of repeat, ragged, drop'):
+        open_numpy(rows, uneven="even")
+    with pytest.raises(ValueError, match="format is 'jax'"):
+        open_numpy(rows, format="jax")
+    with pytest.raises(strop.FailedPrecondition, match="another order"):
+        open_numpy(rows, seed=1).load_state_dict(open_numpy(rows, seed=2).state_dict())
+    with pytest.raises(ValueError, match="not a loader state"):
+        open_numpy(rows).load_state_dict({"epoch": 1})
+
+
+def damaged(rows, path):
+    content = bytearray(rows.read_bytes())
+    at = content.index(bytes((200 * 31 + np.arange(12) * 7).astype(np.uint8)))  # row 200, in row group 3
+    content[at:at + 4] = b"oops"
+    path.write_bytes(content)
+    return path
+
+
+def test_a_damaged_file_is_an_error_or_replaced(rows, tmp_path):
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes(rows.read_bytes()[:-100])
+    with pytest.raises(strop.Corrupt, match="cut.parquet is cut short"):
+        open_numpy(cut)
+    path = damaged(rows, tmp_path / "damaged.parquet")
+    with pytest.raises(strop.Corrupt, match="damaged.parquet, row group 3"):
+        list(open_numpy(path))
+    loader = open_numpy(path, on_error="skip")
+    got = flat(loader)
+    expected = list(range(ROWS))
+    expected[3 * GROUP:4 * GROUP] = range(4 * GROUP, 5 * GROUP)
+    assert got == expected and loader.stats()["skipped_chunks"] >= 1
+
+
+def test_stats_name_what_bounds(rows):
+    loader = open_numpy(rows)
+    for _ in loader:
+        time.sleep(0.002)
+    stats = loader.stats()
+    assert stats["rows"] == ROWS and stats["verdict"].split(" bounds")[0] in ("storage", "decode", "copy", "consumer")
+    assert 0 <= stats["waiting_share"] <= 1 and stats["decode"]["p50"] <= stats["decode"]["p99"]
+
+
+def test_a_loader_that_is_dropped_leaves_no_thread(rows):
+    before = len(os.listdir("/proc/self/task"))
+    loader = open_numpy(rows, workers=4)
+    iterator = iter(loader)
+    next(iterator)
+    assert len(os.listdir("/proc/self/task")) >= before + 4
+    del iterator, loader
+    assert len(os.listdir("/proc/self/task")) == before
+
+
+def test_importing_loads_no_framework(rows):
+    code = ("import sys, strop; loader = strop.feed.Loader(sys.argv[1], format='numpy'); next(iter(loader))\n"
+            "assert not {'torch', 'pyarrow'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", code, rows], check=True, timeout=60)
+
+
+def test_ctrl_c_reaches_a_waiting_loader(strop_bin, rows):
+    code = ("import os, sys, strop\n"
+            "loader = strop.feed.Loader(sys.argv[1], format='numpy')\n"
+            "try:\n"
+            "    while True:\n"
+            "        for batch in loader: print('.', flush=True)\n"
+            "except KeyboardInterrupt:\n"
+            "    print('interrupted', flush=True)\n"
+            "    os._exit(3)\n")
+    service = subprocess.Popen([strop_bin / "strop-feed", "serve", rows, "--at", "grpc://127.0.0.1:0", "--json"],
+                               stdout=subprocess.PIPE, text=True)
+    reader = None
+    try:
+        location = json.loads(service.stdout.readline())["location"]
+        reader = subprocess.Popen([sys.executable, "-c", code, location + "/train"], stdout=subprocess.PIPE, text=True)
+        assert reader.stdout.readline() == ".\n"
+        service.send_signal(signal.SIGSTOP)  # now it waits in C++ for an answer that does not come
+        quiet = threading.Timer(1.5, reader.send_signal, [signal.SIGINT])
+        quiet.start()
+        output, _ = reader.communicate(timeout=20)
+        assert output.endswith("interrupted\n") and reader.returncode == 3
+    finally:
+        service.kill()
+        service.wait()
+        if reader:
+            reader.kill()
+            reader.wait()
+
+
+def test_a_service_gives_what_the_file_gives(rows):
+    with strop.feed.serve(rows, "grpc://127.0.0.1:0") as service:
+        assert service.location.startswith("grpc://127.0.0.1:") and not service.location.endswith(":0")
+        options = dict(shuffle=True, seed=4, columns=["score", "label"])
+        local, remote = open_numpy(rows, **options), open_numpy(service.location + "/train", **options)
+        for _ in range(2):
+            for a, b in zip(local, remote, strict=True):
+                assert list(a) == list(b) and all(np.array_equal(a[name], b[name]) for name in a)
+        state = local.state_dict()
+        remote.load_state_dict(state)  # the same order, so the same state
+        with pytest.raises(FileNotFoundError, match='no source "test"; served are: train'):
+            open_numpy(service.location + "/test")
+        with pytest.raises(ValueError, match="its columns: image, label, score"):
+            open_numpy(service.location + "/train", columns=["name"])
+    with pytest.raises(strop.Unavailable):
+        open_numpy(service.location + "/train")
+
+
+def test_any_flight_client_reads_the_service(rows):
+    with strop.feed.serve({"a": rows}) as service:
+        client = flight.connect(service.location)
+        (info,) = list(client.list_flights())
+        assert info.total_records == ROWS and info.descriptor.path == [b"a"]
+        table = client.do_get(info.endpoints[0].ticket).read_all()
+        assert table["label"].to_pylist() == list(range(ROWS))
+        one = client.do_get(flight.Ticket(json.dumps({"source": "a", "chunk": 2, "columns": ["label"]}))).read_all()
+        assert one["label"].to_pylist() == list(range(2 * GROUP, 3 * GROUP)) and one.num_columns == 1
+        order = {"seed": 6, "epoch": 1, "shuffle": True, "batch_size": 32}
+        ordered = client.do_get(flight.Ticket(json.dumps({"source": "a", "order": order}))).read_all()
+        loader = open_numpy(rows, seed=6, shuffle=True)
+        loader.set_epoch(1)
+        assert ordered["label"].to_pylist() == flat(loader)
+        with pytest.raises(Exception, match="not understood"):
+            client.do_get(flight.Ticket(b"?")).read_all()
+
+
+def test_two_services_do_not_take_one_port(rows):
+    with strop.feed.serve(rows) as service, pytest.raises(strop.Unavailable, match="may be in use"):
+        strop.feed.serve(rows, service.location)
+
+
+def test_two_loaders_read_side_by_side(rows):
+    results = {}
+
+    def read(rank):
+        results[rank] = flat(open_numpy(rows, shuffle=True, rank=rank, world_size=2))
+
+    threads = [threading.Thread(target=read, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results[0] + results[1]) == list(range(ROWS))
+
+
+def run(strop_bin, *arguments, code=0):
+    result = subprocess.run([strop_bin / "strop-feed", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def test_verb_convert_makes_rows_that_a_loader_reads(strop_bin, tmp_path):
+    raw = make_table(100).set_column(0, "image", make_table(100)["image"].cast(pa.binary())).drop_columns(["name"])
+    pq.write_table(raw, tmp_path / "raw.parquet")
+    out = tmp_path / "data.parquet"
+    result = run(strop_bin, "convert", tmp_path / "raw.parquet", out, "--shape", "image=3,4", "--dtype", "image=uint8",
+                 "--role", "image=input", "--role", "label=label", "--split", "train=0.8,test=0.2", "--seed", 1, "--json")
+    report = json.loads(result.stdout)
+    assert report["rows"] == 100
+    metadata = pq.read_schema(out).field("image").metadata
+    assert metadata[b"strop.role"] == b"input" and metadata[b"strop.shape"] == b"3,4"
+    parts = [flat(open_numpy(file)) for file in report["splits"].values()]
+    assert sorted(parts[0] + parts[1]) == list(range(100))
+    assert next(iter(open_numpy(out)))["image"].shape == (32, 3, 4)
+    wrong = run(strop_bin, "convert", tmp_path / "raw.parquet", out, "--shape", "image=3,5", code=1)
+    assert "column image has 12 bytes in row 0" in wrong.stderr and wrong.stderr.count("\n") == 1
+    assert "its columns: image, label, score" in run(strop_bin, "convert", tmp_path / "raw.parquet", out, "--role",
+                                                      "nope=input", code=1).stderr
+
+
+def test_verb_bench_and_probe_report(strop_bin, rows):
+    bench = json.loads(run(strop_bin, "bench", rows, "--shuffle", "--epochs", 2, "--json").stdout)
+    assert bench["rows"] == 2 * ROWS and bench["rows_per_second"] > 0 and " bounds: " in bench["verdict"]
+    assert "p95" in run(strop_bin, "bench", rows).stdout
+    probe = json.loads(run(strop_bin, "probe", rows, "--seconds", 0.05, "--json").stdout)
+    assert [level["readers"] for level in probe["levels"]][:2] == [1, 2]
+    assert probe["knee"] in [level["readers"] for level in probe["levels"]]
+    missing = run(strop_bin, "bench", "no-such.parquet", code=1)
+    assert "no-such.parquet" in missing.stderr and missing.stderr.count("\n") == 1
+    assert run(strop_bin, code=2).stderr
+
+
+def test_verb_serve_serves_until_it_is_interrupted(strop_bin, rows):
+    process = subprocess.Popen([strop_bin / "strop-feed", "serve", f"mine={rows}", "--at", "grpc://127.0.0.1:0", "--json"],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        location = json.loads(process.stdout.readline())["location"]
+        assert flat(open_numpy(location + "/mine")) == list(range(ROWS))
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) in (0, 130)
