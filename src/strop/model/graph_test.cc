@@ -2,7 +2,7 @@
 
 #include <array>
 #include <filesystem>
-#include <fstream>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

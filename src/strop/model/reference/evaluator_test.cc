@@ -17,7 +17,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<Tensor> Run(const Node& node, int64_t opset, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> Compute(const Node& node, int64_t opset, const std::vector<Tensor>& inputs) {
   return EvaluateNode(node, opset, inputs);
 }
 
@@ -33,11 +33,11 @@ TEST(Reference, ConvWithPadding) {
   const Node node =
       MakeNode("Conv", {"x", "w"}, {"y"},
                {{"kernel_shape", std::vector<int64_t>{3, 3}}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
-  const Tensor y = Run(node, 11, {x, w})[0];
+  const Tensor y = Compute(node, 11, {x, w})[0];
   EXPECT_EQ(y.shape(), (Shape{1, 1, 5, 5}));
   EXPECT_THAT(Values(y), ElementsAre(12, 21, 27, 33, 24, 33, 54, 63, 72, 51, 63, 99, 108, 117, 81, 93, 144,
                                      153, 162, 111, 72, 111, 117, 123, 84));
-  const Tensor inner = Run(MakeNode("Conv", {"x", "w"}, {"y"}), 11, {x, w})[0];
+  const Tensor inner = Compute(MakeNode("Conv", {"x", "w"}, {"y"}), 11, {x, w})[0];
   EXPECT_THAT(Values(inner), ElementsAre(54, 63, 72, 99, 108, 117, 144, 153, 162));
 }
 
@@ -47,7 +47,7 @@ TEST(Reference, ConvSameLower) {
   const Node node =
       MakeNode("Conv", {"x", "w"}, {"y"},
                {{"auto_pad", std::string("SAME_LOWER")}, {"strides", std::vector<int64_t>{2, 2}}});
-  EXPECT_THAT(Values(Run(node, 11, {x, w})[0]), ElementsAre(12, 27, 24, 63, 108, 81, 72, 117, 84));
+  EXPECT_THAT(Values(Compute(node, 11, {x, w})[0]), ElementsAre(12, 27, 24, 63, 108, 81, 72, 117, 84));
 }
 
 // MaxPool, examples "maxpool_2d_ceil" and "maxpool_with_argmax_2d_precomputed_pads".
@@ -58,13 +58,13 @@ TEST(Reference, MaxPoolCeilAndIndices) {
                              {{"kernel_shape", std::vector<int64_t>{3, 3}},
                               {"strides", std::vector<int64_t>{2, 2}},
                               {"ceil_mode", int64_t{1}}});
-  EXPECT_THAT(Values(Run(ceil, 12, {Floats({1, 1, 4, 4}, values)})[0]), ElementsAre(11, 12, 15, 16));
+  EXPECT_THAT(Values(Compute(ceil, 12, {Floats({1, 1, 4, 4}, values)})[0]), ElementsAre(11, 12, 15, 16));
   values = Count(26);
   values.erase(values.begin());
   const Node indices =
       MakeNode("MaxPool", {"x"}, {"y", "at"},
                {{"kernel_shape", std::vector<int64_t>{5, 5}}, {"pads", std::vector<int64_t>{2, 2, 2, 2}}});
-  const auto results = Run(indices, 12, {Floats({1, 1, 5, 5}, values)});
+  const auto results = Compute(indices, 12, {Floats({1, 1, 5, 5}, values)});
   EXPECT_THAT(Values(results[0]), ElementsAre(13, 14, 15, 15, 15, 18, 19, 20, 20, 20, 23, 24, 25, 25, 25, 23,
                                               24, 25, 25, 25, 23, 24, 25, 25, 25));
   EXPECT_THAT(Values(results[1]), ElementsAre(12, 13, 14, 14, 14, 17, 18, 19, 19, 19, 22, 23, 24, 24, 24, 22,
@@ -79,7 +79,7 @@ TEST(Reference, AveragePoolCountsPads) {
                              {{"kernel_shape", std::vector<int64_t>{5, 5}},
                               {"pads", std::vector<int64_t>{2, 2, 2, 2}},
                               {"count_include_pad", int64_t{1}}});
-  const auto y = Values(Run(node, 11, {Floats({1, 1, 5, 5}, values)})[0]);
+  const auto y = Values(Compute(node, 11, {Floats({1, 1, 5, 5}, values)})[0]);
   const std::array<double, 5> first = {2.52, 3.6, 4.8, 4.08, 3.24};
   for (size_t i = 0; i < first.size(); ++i) EXPECT_NEAR(y[i], first[i], 1e-6);
 }
@@ -90,7 +90,7 @@ TEST(Reference, GemmWithEverything) {
                {{"alpha", 0.25f}, {"beta", 0.35f}, {"transA", int64_t{1}}, {"transB", int64_t{1}}});
   const Tensor a = Floats({2, 1}, {1, 2}), b = Floats({3, 2}, {1, 2, 3, 4, 5, 6}),
                c = Floats({1, 3}, {10, 20, 30});
-  const auto y = Values(Run(node, 13, {a, b, c})[0]);
+  const auto y = Values(Compute(node, 13, {a, b, c})[0]);
   EXPECT_NEAR(y[0], 0.25 * 5 + 3.5, 1e-6);
   EXPECT_NEAR(y[1], 0.25 * 11 + 7, 1e-6);
   EXPECT_NEAR(y[2], 0.25 * 17 + 10.5, 1e-6);
@@ -99,29 +99,31 @@ TEST(Reference, GemmWithEverything) {
 // Softmax, example "softmax_axis", large values: [0..3] and 10000 + [0..3] alike.
 TEST(Reference, SoftmaxBeforeAndSinceOpset13) {
   const Tensor x = Floats({2, 4}, {0, 1, 2, 3, 10000, 10001, 10002, 10003});
-  const auto y = Values(Run(MakeNode("Softmax", {"x"}, {"y"}), 13, {x})[0]);
+  const auto y = Values(Compute(MakeNode("Softmax", {"x"}, {"y"}), 13, {x})[0]);
   const std::array<double, 4> row = {0.032058604, 0.08714432, 0.23688284, 0.6439143};
   for (size_t i = 0; i < 8; ++i) EXPECT_NEAR(y[i], row[i % 4], 1e-6);
   // Before, all axes from `axis` on were one: over [1,2,2] the four elements sum to 1.
-  const auto flat = Values(Run(MakeNode("Softmax", {"x"}, {"y"}), 11, {Floats({1, 2, 2}, {0, 1, 2, 3})})[0]);
+  const auto flat =
+      Values(Compute(MakeNode("Softmax", {"x"}, {"y"}), 11, {Floats({1, 2, 2}, {0, 1, 2, 3})})[0]);
   for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(flat[i], row[i], 1e-6);
-  const auto last = Values(Run(MakeNode("Softmax", {"x"}, {"y"}), 13, {Floats({1, 2, 2}, {0, 1, 2, 3})})[0]);
+  const auto last =
+      Values(Compute(MakeNode("Softmax", {"x"}, {"y"}), 13, {Floats({1, 2, 2}, {0, 1, 2, 3})})[0]);
   EXPECT_NEAR(last[0] + last[1], 1, 1e-6);
 }
 
 // QuantizeLinear, examples "quantizelinear" and "axis".
 TEST(Reference, QuantizeLinear) {
   const std::array<uint8_t, 1> zero = {128};
-  const Tensor y =
-      Run(MakeNode("QuantizeLinear", {"x", "s", "z"}, {"y"}), 10,
-          {Floats({6}, {0, 2, 3, 1000, -254, -1000}), Floats({}, {2}), Tensor::From<uint8_t>({}, zero)})[0];
+  const Tensor y = Compute(
+      MakeNode("QuantizeLinear", {"x", "s", "z"}, {"y"}), 10,
+      {Floats({6}, {0, 2, 3, 1000, -254, -1000}), Floats({}, {2}), Tensor::From<uint8_t>({}, zero)})[0];
   EXPECT_EQ(y.dtype(), DType::kU8);
   EXPECT_THAT(Values(y), ElementsAre(128, 129, 130, 255, 1, 0));
   const std::array<uint8_t, 3> zeros = {84, 24, 196};
   const Tensor x = Floats({1, 3, 3, 2}, {-162, 10, -100, 232, -20, -50, -76, 0, 0, 252, 32, -44, 245, -485,
                                          -960, -270, -375, -470});
-  const Tensor per_axis = Run(MakeNode("QuantizeLinear", {"x", "s", "z"}, {"y"}), 13,
-                              {x, Floats({3}, {2, 4, 5}), Tensor::From<uint8_t>({3}, zeros)})[0];
+  const Tensor per_axis = Compute(MakeNode("QuantizeLinear", {"x", "s", "z"}, {"y"}), 13,
+                                  {x, Floats({3}, {2, 4, 5}), Tensor::From<uint8_t>({3}, zeros)})[0];
   EXPECT_THAT(Values(per_axis),
               ElementsAre(3, 89, 34, 200, 74, 59, 5, 24, 24, 87, 32, 13, 245, 99, 4, 142, 121, 102));
 }
@@ -130,37 +132,38 @@ TEST(Reference, QuantizeLinear) {
 TEST(Reference, QuantizeRoundsHalfToEven) {
   const std::array<int8_t, 1> zero = {0};
   const Tensor y =
-      Run(MakeNode("QuantizeLinear", {"x", "s", "z"}, {"y"}), 10,
-          {Floats({4}, {0.5f, 1.5f, 2.5f, -2.5f}), Floats({}, {1}), Tensor::From<int8_t>({}, zero)})[0];
+      Compute(MakeNode("QuantizeLinear", {"x", "s", "z"}, {"y"}), 10,
+              {Floats({4}, {0.5f, 1.5f, 2.5f, -2.5f}), Floats({}, {1}), Tensor::From<int8_t>({}, zero)})[0];
   EXPECT_THAT(Values(y), ElementsAre(0, 2, 2, -2));
 }
 
 TEST(Reference, ReshapeZeroCopiesUnlessAllowed) {
   const Tensor x = Floats({2, 3, 4}, Count(24));
-  EXPECT_EQ(Run(MakeNode("Reshape", {"x", "s"}, {"y"}), 14, {x, Ints({0, -1})})[0].shape(), (Shape{2, 12}));
+  EXPECT_EQ(Compute(MakeNode("Reshape", {"x", "s"}, {"y"}), 14, {x, Ints({0, -1})})[0].shape(),
+            (Shape{2, 12}));
   const Node zero = MakeNode("Reshape", {"x", "s"}, {"y"}, {{"allowzero", int64_t{1}}});
-  EXPECT_EQ(Run(zero, 14, {Floats({0, 3}, {}), Ints({3, 0})})[0].shape(), (Shape{3, 0}));
-  EXPECT_THROW(Run(MakeNode("Reshape", {"x", "s"}, {"y"}), 14, {x, Ints({5, -1})}), Error);
+  EXPECT_EQ(Compute(zero, 14, {Floats({0, 3}, {}), Ints({3, 0})})[0].shape(), (Shape{3, 0}));
+  EXPECT_THROW(Compute(MakeNode("Reshape", {"x", "s"}, {"y"}), 14, {x, Ints({5, -1})}), Error);
 }
 
 TEST(Reference, AttributesThatBecameInputs) {
   const Tensor x = Floats({1, 3}, {-5, 0, 5});
-  EXPECT_THAT(Values(Run(MakeNode("Clip", {"x"}, {"y"}, {{"min", -1.0f}}), 6, {x})[0]),
+  EXPECT_THAT(Values(Compute(MakeNode("Clip", {"x"}, {"y"}, {{"min", -1.0f}}), 6, {x})[0]),
               ElementsAre(-1, 0, 5));
-  EXPECT_THAT(Values(Run(MakeNode("Clip", {"x", "", "h"}, {"y"}), 11, {x, Tensor(), Floats({}, {2})})[0]),
+  EXPECT_THAT(Values(Compute(MakeNode("Clip", {"x", "", "h"}, {"y"}), 11, {x, Tensor(), Floats({}, {2})})[0]),
               ElementsAre(-5, 0, 2));
   const Node old = MakeNode("Squeeze", {"x"}, {"y"}, {{"axes", std::vector<int64_t>{0}}});
-  EXPECT_EQ(Run(old, 11, {x})[0].shape(), Shape{3});
-  EXPECT_EQ(Run(MakeNode("Squeeze", {"x", "a"}, {"y"}), 13, {x, Ints({0})})[0].shape(), Shape{3});
+  EXPECT_EQ(Compute(old, 11, {x})[0].shape(), Shape{3});
+  EXPECT_EQ(Compute(MakeNode("Squeeze", {"x", "a"}, {"y"}), 13, {x, Ints({0})})[0].shape(), Shape{3});
 }
 
 TEST(Reference, IntegersKeepTheirTypeAndWrap) {
   const std::array<uint8_t, 2> a = {250, 3}, b = {10, 5};
   const Tensor x = Tensor::From<uint8_t>({2}, a), y = Tensor::From<uint8_t>({2}, b);
-  EXPECT_THAT(Values(Run(MakeNode("Add", {"x", "y"}, {"z"}), 14, {x, y})[0]), ElementsAre(4, 8));
-  EXPECT_THAT(Values(Run(MakeNode("Sub", {"x", "y"}, {"z"}), 14, {x, y})[0]), ElementsAre(240, 254));
-  EXPECT_THROW(Run(MakeNode("Div", {"x", "y"}, {"z"}), 14, {Ints({1}), Ints({0})}), Error);
-  EXPECT_THAT(Values(Run(MakeNode("Div", {"x", "y"}, {"z"}), 14, {Ints({INT64_MIN}), Ints({-1})})[0]),
+  EXPECT_THAT(Values(Compute(MakeNode("Add", {"x", "y"}, {"z"}), 14, {x, y})[0]), ElementsAre(4, 8));
+  EXPECT_THAT(Values(Compute(MakeNode("Sub", {"x", "y"}, {"z"}), 14, {x, y})[0]), ElementsAre(240, 254));
+  EXPECT_THROW(Compute(MakeNode("Div", {"x", "y"}, {"z"}), 14, {Ints({1}), Ints({0})}), Error);
+  EXPECT_THAT(Values(Compute(MakeNode("Div", {"x", "y"}, {"z"}), 14, {Ints({INT64_MIN}), Ints({-1})})[0]),
               ElementsAre(static_cast<double>(INT64_MIN)));
 }
 
