@@ -15,7 +15,7 @@
 namespace strop::compress {
 namespace {
 
-constexpr int kClipSteps = 40;
+constexpr int kClipSteps = 20;
 constexpr float kSmallestShare = 0.2F;
 
 }  // namespace
@@ -38,15 +38,13 @@ void Histogram::Add(const float* values, int64_t count) {
   }
 }
 
-double Histogram::ErrorOf(float low, float high) const {
+double Histogram::ErrorOf(const Points& points, float low, float high) {
   const double step = (static_cast<double>(high) - low) / 255;
-  const double rounding = step * step / 12;
   double error = 0;
-  for (size_t i = 0; i < kBins; ++i) {
-    if (counts_[i] == 0) continue;
-    const double value = low_ + (static_cast<double>(i) + 0.5) * bin_;
-    const double outside = value > high ? value - high : value < low ? low - value : 0;
-    error += static_cast<double>(counts_[i]) * (outside > 0 ? outside * outside : rounding);
+  for (const auto& [value, count] : points) {
+    const double stored =
+        std::clamp(std::nearbyint(value / step) * step, static_cast<double>(low), static_cast<double>(high));
+    error += count * (value - stored) * (value - stored);
   }
   return error;
 }
@@ -54,7 +52,13 @@ double Histogram::ErrorOf(float low, float high) const {
 Range Histogram::BestRange() const {
   const float low = std::min(low_, 0.F), high = std::max(high_, 0.F);
   Range best{low, high};
-  double least = ErrorOf(low, high);
+  if (low == high) return best;
+  Points points;
+  for (size_t i = 0; i < kBins; ++i) {
+    if (counts_[i] > 0)
+      points.emplace_back(low_ + (static_cast<double>(i) + 0.5) * bin_, static_cast<double>(counts_[i]));
+  }
+  double least = ErrorOf(points, low, high);
   const auto share = [](int step) {
     return 1 - (1 - kSmallestShare) * static_cast<float>(step) / kClipSteps;
   };
@@ -62,7 +66,7 @@ Range Histogram::BestRange() const {
   for (int i = 0; i <= low_steps; ++i) {
     for (int j = 0; j <= high_steps; ++j) {
       const Range range{low * share(i), high * share(j)};
-      const double error = ErrorOf(range.low, range.high);
+      const double error = ErrorOf(points, range.low, range.high);
       if (error < least) {
         least = error;
         best = range;
@@ -70,6 +74,27 @@ Range Histogram::BestRange() const {
     }
   }
   return best;
+}
+
+Tensor ChannelMeans(engine::Session& session, const TensorMap& rows, const std::string& value, int64_t axis) {
+  const RowRunner runner(session.inputs(), rows);
+  std::vector<double> sums;
+  double count = 0;  // of values a channel
+  for (int64_t index = 0; index < runner.slices(); ++index) {
+    int64_t valid = 0;
+    const TensorMap slice = runner.Slice(index, &valid);
+    const Tensor part = session.Run(slice, {value}).at(value).Rows(0, valid);
+    const Shape& shape = part.shape();
+    const int64_t channels = shape[static_cast<size_t>(axis)];
+    const int64_t inner = ElementCount({shape.begin() + axis + 1, shape.end()});
+    sums.resize(static_cast<size_t>(channels), 0);
+    const float* data = part.As<float>().data();
+    for (int64_t i = 0; i < part.size(); ++i) sums[static_cast<size_t>(i / inner % channels)] += data[i];
+    count += static_cast<double>(part.size() / channels);
+  }
+  Tensor means = Tensor::New(DType::kF32, {static_cast<int64_t>(sums.size())});
+  for (size_t i = 0; i < sums.size(); ++i) means.As<float>()[i] = static_cast<float>(sums[i] / count);
+  return means;
 }
 
 std::map<std::string, Range> Calibrate(const model::Graph& graph, const std::vector<std::string>& values,

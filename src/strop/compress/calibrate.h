@@ -3,11 +3,13 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "strop/base/api.h"
 #include "strop/base/tensor.h"
 #include "strop/compress/quantize.h"
+#include "strop/engine/session.h"
 #include "strop/model/graph.h"
 
 namespace strop::compress {
@@ -15,12 +17,12 @@ namespace strop::compress {
 // How the values of one activation are spread, in bins between its least and its greatest.
 class STROP_API Histogram {
  public:
-  static constexpr size_t kBins = 2048;
+  static constexpr size_t kBins = 8192;
 
   // Throws kInvalidArgument when low or high is not finite or high < low.
   Histogram(float low, float high);
   void Add(const float* values, int64_t count);
-  // Counts that a test knows: `count` values in the middle of bin `index`.
+  // `count` values in the middle of bin `index`.
   void AddToBin(size_t index, uint64_t count) { counts_[index] += count; }
 
   // The range within [low, high], holding zero, that gives the least mean squared error in 256 steps: what
@@ -28,11 +30,17 @@ class STROP_API Histogram {
   Range BestRange() const;
 
  private:
-  double ErrorOf(float low, float high) const;
+  using Points =
+      std::vector<std::pair<double, double>>;  // the middle of a bin that is not empty, and its count
+  static double ErrorOf(const Points& points, float low, float high);
 
   float low_, high_, bin_;
   std::vector<uint64_t> counts_;
 };
+
+// The mean of a value over the rows, one for each index of `axis`.
+STROP_API Tensor ChannelMeans(engine::Session& session, const TensorMap& rows, const std::string& value,
+                              int64_t axis);
 
 // The ranges of the named values over the rows, from a session on `graph` with taps; two passes (extremes,
 // then histograms). Throws kInvalidArgument naming a value that is not finite for some row. `threads` 0:

@@ -100,7 +100,7 @@ class Search {
     CompressResult result;
     result.metric = metric_->name();
     result.calibration_rows = RowRunner(original_.inputs, calibration_).rows();
-    MeasureSensitivity(quantizer, &result);
+    MeasureSensitivity(quantizer, simplified, &result);
 
     baseline_ = Predict(*MakeSession(original_, options_.threads), evaluation_, output_);
     std::set<std::string> names;
@@ -162,17 +162,36 @@ class Search {
                             static_cast<double>(options_.budget.count()) / 1000, options_.max_drop, reached));
   }
 
-  void MeasureSensitivity(const Quantizer& quantizer, CompressResult* result) {
+  // Each layer alone, on calibration rows: first the means that quantising it shifts, which its bias gives
+  // back, then the noise that is left at the output.
+  void MeasureSensitivity(Quantizer& quantizer, const model::Graph& simplified, CompressResult* result) {
     const TensorMap rows = FirstRows(calibration_, kSensitivityRows);
     const Tensor before = Predict(*MakeSession(original_, options_.threads), rows, output_);
     const auto total = static_cast<int64_t>(quantizer.layers().size());
     for (const Layer& layer : quantizer.layers()) {
       CheckBudget(*result);
+      if (layer.op != "MatMul") {
+        const std::string value =
+            std::ranges::find(simplified.nodes, layer.name, &model::Node::name)->outputs[0];
+        const Tensor want = LayerMeans(simplified, value, rows);
+        const Tensor got = LayerMeans(quantizer.Build({layer.name}), value, rows);
+        for (size_t i = 0; i < want.As<float>().size(); ++i) want.As<float>()[i] -= got.As<float>()[i];
+        quantizer.SetBiasCorrection(layer.name, want);
+      }
       const auto session = MakeSession(quantizer.Build({layer.name}), options_.threads);
       result->layers.push_back(
           {layer.name, layer.op, 32, NoiseOverSignal(before, Predict(*session, rows, output_))});
       Report("measuring sensitivity", static_cast<int64_t>(result->layers.size()), total);
     }
+  }
+
+  Tensor LayerMeans(const model::Graph& graph, const std::string& value, const TensorMap& rows) const {
+    engine::SessionOptions options;
+    options.threads = options_.threads;
+    const bool is_output =
+        std::ranges::find(graph.outputs, value, &model::ValueInfo::name) != graph.outputs.end();
+    if (!is_output) options.taps = {value};
+    return ChannelMeans(*engine::Session::Make(graph, options), rows, value, 1);
   }
 
   [[noreturn]] void Unreachable(const CompressResult& result) const {

@@ -1,5 +1,6 @@
 #include "strop/compress/compress.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -163,8 +164,11 @@ TEST(Report, NamesEveryLayerAndNeedsNothingElse) {
   result.quality = {0.9, 0.895, -0.005, {-0.009, -0.001}, 1000};
   result.layers = {{"conv<1>", "Conv", 8, 0.001}, {"fc", "Gemm", 32, 0.1}};
   result.attempts = {{{}, result.quality}};
-  const std::string html = ReportHtml(
-      result, {.model = "a&b.onnx", .output = "out.onnx", .bytes_before = 400, .bytes_after = 100});
+  ReportFacts facts;
+  facts.model = "a&b.onnx";
+  facts.bytes_before = 400;
+  facts.bytes_after = 100;
+  const std::string html = ReportHtml(result, facts);
   EXPECT_THAT(html, testing::AllOf(testing::HasSubstr("a&amp;b.onnx"), testing::HasSubstr("conv&lt;1&gt;"),
                                    testing::HasSubstr("0.8950"), testing::HasSubstr("4.00x smaller")));
   EXPECT_THAT(html,

@@ -225,18 +225,28 @@ model::Graph Quantizer::Build(const std::set<std::string>& names) const {
       Weights weights = WeightsOf(node);
       weights.scales = weights.scales.Clone();
       weights.values = weights.values.Clone();
-      if (node.inputs.size() > 2 && !node.inputs[2].empty()) {
-        const std::optional<Tensor> bias =
-            ChannelBias(node, graph_.initializers.at(node.inputs[2]), weights.scales.size());
-        if (bias) {
-          Tensor stored = QuantizeBias(*bias, activation_scale, weight, options_.weight_limit,
-                                       WeightFactor(node), &weights);
-          Tensor scales = weights.scales.Clone();
-          for (float& scale : scales.As<float>()) scale *= activation_scale;
-          node.inputs[2] =
-              rewriter.DequantizedConstant(original.inputs[2], std::move(stored), std::move(scales), 0);
-          if (node.op == "Gemm") node.attributes["beta"] = 1.F;
-        }
+      const auto correction = corrections_.find(node.name);
+      const bool has_bias = node.inputs.size() > 2 && !node.inputs[2].empty();
+      std::optional<Tensor> bias;
+      if (has_bias) {
+        bias = ChannelBias(node, graph_.initializers.at(node.inputs[2]), weights.scales.size());
+      } else if (node.op != "MatMul" && correction != corrections_.end()) {
+        bias = Tensor::From<float>({weights.scales.size()},
+                                   std::vector<float>(weights.scales.As<float>().size(), 0));
+      }
+      if (bias && correction != corrections_.end()) {
+        for (size_t i = 0; i < bias->As<float>().size(); ++i)
+          bias->As<float>()[i] += correction->second.As<float>()[i];
+      }
+      if (bias) {
+        Tensor stored = QuantizeBias(*bias, activation_scale, weight, options_.weight_limit,
+                                     WeightFactor(node), &weights);
+        Tensor scales = weights.scales.Clone();
+        for (float& scale : scales.As<float>()) scale *= activation_scale;
+        node.inputs.resize(3);
+        const std::string base = has_bias ? original.inputs[2] : original.inputs[1] + "_bias";
+        node.inputs[2] = rewriter.DequantizedConstant(base, std::move(stored), std::move(scales), 0);
+        if (node.op == "Gemm") node.attributes["beta"] = 1.F;
       }
       node.inputs[1] =
           rewriter.DequantizedConstant(original.inputs[1], weights.values, weights.scales, weights.axis);

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -55,6 +56,12 @@ class STROP_API Quantizer {
   // The values whose ranges SetRanges needs, for all layers together.
   std::vector<std::string> ActivationsToCalibrate() const;
   void SetRanges(std::map<std::string, Range> ranges) { ranges_ = std::move(ranges); }
+  // What is added to a layer's bias, a float an output channel: the mean that rounding its weights takes away
+  // (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019). For
+  // Conv and Gemm.
+  void SetBiasCorrection(const std::string& layer, Tensor correction) {
+    corrections_[layer] = std::move(correction);
+  }
 
   const std::vector<Layer>& layers() const noexcept { return layers_; }
   // The graph with the named layers quantised and the others as they were. Names of inputs, outputs, metadata
@@ -69,6 +76,7 @@ class STROP_API Quantizer {
   std::vector<Layer> layers_;
   std::map<std::string, model::ValueInfo> types_;
   std::map<std::string, Range> ranges_;
+  std::map<std::string, Tensor> corrections_;
   mutable std::map<std::string, Weights> weights_;  // by node name; their scales are searched for once
 };
 
