@@ -206,8 +206,10 @@ int Main(int argc, char** argv) {
             app.add_option("-o,--output", arguments.output, "Where the model of --final goes")->type_name("MODEL.onnx");
         final->needs(output);
         output->needs(final);
-        app.usage("Usage: strop tune [strop.toml] [OPTIONS] [-- COMMAND...]\n"
-                  "  {name} in COMMAND is a parameter of [tune.space], or data, validation, budget, seed, out_dir");
+        app.description(
+            "Search a trainer's parameters; resumes by itself.\n"
+            "A command after -- replaces that of [train]. In it {name} is a parameter of [tune.space], or data, "
+            "validation, budget, seed or out_dir.");
       },
       [&](Console& console) {
         if (has_command && arguments.command.empty()) throw CLI::ValidationError("--", "expected a command after it");
