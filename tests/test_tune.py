@@ -192,7 +192,7 @@ value = (p["x"] - 2) ** 2 + (p["n"] - 3) ** 2
 for step in range(1, 3):
     trial.report(value + 1 / step - 0.5, step)
 (trial.out_dir / "model.onnx").write_text(f"budget {trial.budget} x {p['x']}")
-trial.save(model="model.onnx")
+trial.save(model=trial.out_dir / "model.onnx")
 """
 
 

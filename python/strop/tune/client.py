@@ -44,7 +44,7 @@ class Trial:
         self.deadline = deadline
         self.checkpoint = checkpoint
         self.seed = seed
-        self.out_dir = Path(out_dir)
+        self.out_dir = Path(out_dir).absolute()
         self.out_dir.mkdir(parents=True, exist_ok=True)
         self.metric = metric
         self._stop = False
