@@ -60,14 +60,16 @@ void AddFolder(const fs::path& folder, std::vector<ConfiguredModel>* out) {
     long best = -1;
     for (const auto& version : fs::directory_iterator(path)) {
       const std::string number = version.path().filename().string();
-      const bool digits = !number.empty() && number.size() < 10 && std::all_of(number.begin(), number.end(), ::isdigit);
+      const bool digits =
+          !number.empty() && number.size() < 10 && std::all_of(number.begin(), number.end(), ::isdigit);
       if (digits && fs::exists(version.path() / "model.onnx")) best = std::max(best, std::stol(number));
     }
     if (best >= 0) found.push_back({path.filename().string(), path / std::to_string(best) / "model.onnx"});
   }
   if (found.empty()) {
-    throw Error(Code::kNotFound,
-                fmt::format("{} holds no model: expected NAME.onnx or NAME/VERSION/model.onnx", folder.string()));
+    throw Error(
+        Code::kNotFound,
+        fmt::format("{} holds no model: expected NAME.onnx or NAME/VERSION/model.onnx", folder.string()));
   }
   out->insert(out->end(), found.begin(), found.end());
 }
@@ -78,7 +80,8 @@ strop::serve::ServerOptions MakeOptions(const Arguments& arguments) {
   for (const std::string& source : arguments.sources) {
     const fs::path path = source;
     if (path.extension() == ".toml") {
-      if (project) throw Error(Code::kInvalidArgument, fmt::format("{}: one project file is served at a time", source));
+      if (project)
+        throw Error(Code::kInvalidArgument, fmt::format("{}: one project file is served at a time", source));
       project = strop::Project::Load(path);
     } else if (IsNamed(source) && !fs::exists(path)) {
       options.models.push_back(ParseNamed(source));
@@ -122,19 +125,22 @@ strop::serve::ServerOptions MakeOptions(const Arguments& arguments) {
   // It is remembered, and a restart may have another working folder.
   if (fs::exists(options.reference)) options.reference = fs::absolute(options.reference).string();
   if (!options.reference.empty() && options.store.empty()) {
-    throw Error(Code::kInvalidArgument, "--reference needs a store for what the detectors find: give strop.toml or --store");
+    throw Error(Code::kInvalidArgument,
+                "--reference needs a store for what the detectors find: give strop.toml or --store");
   }
   if (options.models.empty() && options.store.empty()) {
-    throw Error(Code::kInvalidArgument, "no model to serve: give MODEL.onnx, a folder, NAME=PATH or strop.toml");
+    throw Error(Code::kInvalidArgument,
+                "no model to serve: give MODEL.onnx, a folder, NAME=PATH or strop.toml");
   }
   return options;
 }
 
 int Serve(const Arguments& arguments, strop::cli::Console& console) {
   if (!arguments.grpc.empty()) {
-    throw Error(Code::kUnsupported, fmt::format("--grpc {}: gRPC is not served yet: use --http, which speaks the same "
-                                                "Open Inference Protocol",
-                                                arguments.grpc));
+    throw Error(Code::kUnsupported,
+                fmt::format("--grpc {}: gRPC is not served yet: use --http, which speaks the same "
+                            "Open Inference Protocol",
+                            arguments.grpc));
   }
   const strop::serve::ServerOptions options = MakeOptions(arguments);
   strop::serve::Server server(options);
@@ -144,7 +150,8 @@ int Serve(const Arguments& arguments, strop::cli::Console& console) {
     names += (names.empty() ? "" : ", ") + model.at("name").get<std::string>();
   }
   console.Result({{"http", server.http()}, {"pid", status.at("pid")}},
-                 fmt::format("serving {} at http://{} (Ctrl-C ends it)", names.empty() ? "no model" : names, server.http()));
+                 fmt::format("serving {} at http://{} (Ctrl-C ends it)", names.empty() ? "no model" : names,
+                             server.http()));
   while (!strop::cli::Interrupted() && !server.shutdown_asked()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -159,28 +166,37 @@ int main(int argc, char** argv) {
   return strop::cli::RunVerb(
       argc, argv,
       {"serve", "Serve models over HTTP by the Open Inference Protocol v2",
-       "strop serve model.onnx --http 127.0.0.1:8000\nstrop serve strop.toml --model model=model.onnx --reference valid.parquet"},
+       "strop serve model.onnx --http 127.0.0.1:8000\nstrop serve strop.toml --model model=model.onnx "
+       "--reference valid.parquet"},
       [&](CLI::App& app) {
-        app.add_option("source", arguments.sources, "MODEL.onnx, a folder of models, NAME=PATH, or strop.toml")
+        app.add_option("source", arguments.sources,
+                       "MODEL.onnx, a folder of models, NAME=PATH, or strop.toml")
             ->type_name("SOURCE");
-        app.add_option("--model", arguments.models, "A model and the name that clients use")->type_name("NAME=PATH");
-        app.add_option("--http", arguments.http, "Where to listen; port 0: any free one (default 127.0.0.1:8000)")
+        app.add_option("--model", arguments.models, "A model and the name that clients use")
+            ->type_name("NAME=PATH");
+        app.add_option("--http", arguments.http,
+                       "Where to listen; port 0: any free one (default 127.0.0.1:8000)")
             ->type_name("HOST:PORT");
         app.add_option("--grpc", arguments.grpc, "Not served yet")->type_name("HOST:PORT");
-        app.add_option("--reference", arguments.reference, "Rows that look as requests should: switches detectors on")
+        app.add_option("--reference", arguments.reference,
+                       "Rows that look as requests should: switches detectors on")
             ->type_name("URI");
-        app.add_option("--threads", arguments.threads, "Of inference; 0: every usable CPU")->check(CLI::Range(0, 1024));
+        app.add_option("--threads", arguments.threads, "Of inference; 0: every usable CPU")
+            ->check(CLI::Range(0, 1024));
         app.add_option("--capture", arguments.capture, "Share of requests kept for labels and detectors")
             ->check(CLI::Range(0.0, 1.0))
             ->type_name("SHARE");
-        app.add_option("--store", arguments.store, "Database that remembers models, captures and labels (as strop.toml's)")
+        app.add_option("--store", arguments.store,
+                       "Database that remembers models, captures and labels (as strop.toml's)")
             ->type_name("URL");
         app.add_option("--directory", arguments.directory, "Keeps copies of served models")->type_name("DIR");
-        app.add_option("--control", arguments.control, "Unix socket that takes load, unload, status, shutdown")
+        app.add_option("--control", arguments.control,
+                       "Unix socket that takes load, unload, status, shutdown")
             ->type_name("PATH");
         app.add_option("--max-body", arguments.max_body, "Longest request body in bytes (default 67108864)")
             ->check(CLI::Range(size_t{1024}, size_t{1} << 31));
-        app.add_option("--max-connections", arguments.max_connections, "Open connections at a time (default 4096)")
+        app.add_option("--max-connections", arguments.max_connections,
+                       "Open connections at a time (default 4096)")
             ->check(CLI::Range(size_t{1}, size_t{1000000}));
       },
       [&](strop::cli::Console& console) { return Serve(arguments, console); });

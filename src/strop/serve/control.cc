@@ -4,8 +4,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
+#include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
 #include "strop/base/threads.h"
@@ -16,7 +16,8 @@ namespace {
 using Json = nlohmann::json;
 
 std::string Failure(Code code, std::string_view message) {
-  return Json{{"error", CodeName(code)}, {"message", message}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Json{{"error", CodeName(code)}, {"message", message}}.dump(-1, ' ', false,
+                                                                    Json::error_handler_t::replace);
 }
 
 std::string Text(const Json& object, const char* command, const char* key, bool required) {
@@ -85,15 +86,17 @@ std::string ControlServer::Answer(const std::string& line) const {
       return Failure(Code::kInvalidArgument, "the line is not JSON");
     }
     if (!asked.is_object() || asked.size() != 1 || !asked.front().is_object()) {
-      return Failure(Code::kInvalidArgument,
-                     "expected one of {\"load\": {\"name\", \"path\"}}, {\"unload\": {\"name\"}}, {\"status\": {}}, "
-                     "{\"shutdown\": {}}");
+      return Failure(
+          Code::kInvalidArgument,
+          "expected one of {\"load\": {\"name\", \"path\"}}, {\"unload\": {\"name\"}}, {\"status\": {}}, "
+          "{\"shutdown\": {}}");
     }
     const std::string command = asked.begin().key();
     const Json& detail = asked.front();
     if (command == "load") {
-      const int64_t version = actions_.load(Text(detail, "load", "name", true), Text(detail, "load", "path", true),
-                                            Text(detail, "load", "reference", false));
+      const int64_t version =
+          actions_.load(Text(detail, "load", "name", true), Text(detail, "load", "path", true),
+                        Text(detail, "load", "reference", false));
       return Json{{"ok", true}, {"version", version}}.dump();
     }
     if (command == "unload") {

@@ -13,8 +13,8 @@
 
 namespace strop::serve {
 
-// What the control socket asks of the server. Called from the control threads, possibly side by side; a strop::Error
-// becomes the answer {"error": code, "message": text}.
+// What the control socket asks of the server. Called from the control threads, possibly side by side; a
+// strop::Error becomes the answer {"error": code, "message": text}.
 struct STROP_API ControlActions {
   // Answers the version now live, or throws with the old model serving on.
   std::function<int64_t(const std::string& name, const std::string& path, const std::string& reference)> load;

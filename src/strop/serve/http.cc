@@ -69,7 +69,8 @@ void ParseTarget(std::string_view target, HttpRequest* request) {
 HttpResponse ErrorResponse(int status, std::string_view message) {
   HttpResponse response;
   response.status = status;
-  response.body = nlohmann::json{{"error", message}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  response.body =
+      nlohmann::json{{"error", message}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return response;
 }
 
@@ -77,15 +78,21 @@ int StatusOf(Code code) noexcept {
   switch (code) {
     case Code::kInvalidArgument:
     case Code::kCorrupt:
-    case Code::kUnsupported: return 400;
-    case Code::kNotFound: return 404;
+    case Code::kUnsupported:
+      return 400;
+    case Code::kNotFound:
+      return 404;
     case Code::kAlreadyExists:
-    case Code::kFailedPrecondition: return 409;
+    case Code::kFailedPrecondition:
+      return 409;
     case Code::kUnavailable:
-    case Code::kCancelled: return 503;
-    case Code::kTimeout: return 504;
+    case Code::kCancelled:
+      return 503;
+    case Code::kTimeout:
+      return 504;
     case Code::kIo:
-    case Code::kInternal: return 500;
+    case Code::kInternal:
+      return 500;
   }
   return 500;
 }

@@ -33,7 +33,8 @@ struct STROP_API HttpResponse {
 
 // Called once, from any thread.
 using Respond = std::function<void(HttpResponse)>;
-// Takes a request and sees to it that `respond` is called, now or later. Must not block: it runs on a network thread.
+// Takes a request and sees to it that `respond` is called, now or later. Must not block: it runs on a network
+// thread.
 using Handler = std::function<void(HttpRequest, Respond)>;
 
 // Fills path and query from "/v2/models/a%20b?limit=3". Throws kInvalidArgument for a bad percent sequence.

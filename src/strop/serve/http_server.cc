@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include <fmt/format.h>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -18,7 +19,6 @@
 #include <boost/asio/strand.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <fmt/format.h>
 
 #include "strop/base/threads.h"
 
@@ -101,7 +101,8 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
 // One connection. Everything runs on its strand; the object lives as long as an operation is pending on it.
 class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(tcp::socket socket, std::shared_ptr<Impl> server) : stream_(std::move(socket)), server_(std::move(server)) {
+  Session(tcp::socket socket, std::shared_ptr<Impl> server)
+      : stream_(std::move(socket)), server_(std::move(server)) {
     std::lock_guard lock(server_->mutex);
     server_->sessions.insert(this);
   }
@@ -110,7 +111,8 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
   void Start() {
     error_code ignored;
     stream_.socket().set_option(tcp::no_delay(true), ignored);
-    asio::dispatch(stream_.get_executor(), beast::bind_front_handler(&Session::WaitForRequest, shared_from_this()));
+    asio::dispatch(stream_.get_executor(),
+                   beast::bind_front_handler(&Session::WaitForRequest, shared_from_this()));
   }
 
   // Ends the connection if it waits for a request; else after the answer in hand.
@@ -170,7 +172,8 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
 
   void ReadBody() {
     stream_.expires_after(server_->options.body_timeout);
-    http::async_read(stream_, buffer_, *parser_, beast::bind_front_handler(&Session::OnRequest, shared_from_this()));
+    http::async_read(stream_, buffer_, *parser_,
+                     beast::bind_front_handler(&Session::OnRequest, shared_from_this()));
   }
 
   void OnRequest(error_code error, size_t) {
@@ -202,12 +205,15 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
     version_ = 11;
     head_ = false;
     if (error == http::error::body_limit) {
-      Write(ErrorResponse(413, fmt::format("the body is longer than the {} bytes that this server takes: send fewer "
-                                           "rows a request, or raise --max-body",
-                                           server_->options.max_body)),
+      Write(ErrorResponse(
+                413, fmt::format("the body is longer than the {} bytes that this server takes: send fewer "
+                                 "rows a request, or raise --max-body",
+                                 server_->options.max_body)),
             false);
     } else if (error == http::error::header_limit) {
-      Write(ErrorResponse(431, fmt::format("the headers are longer than {} bytes", server_->options.max_header)), false);
+      Write(ErrorResponse(431,
+                          fmt::format("the headers are longer than {} bytes", server_->options.max_header)),
+            false);
     } else {
       Write(ErrorResponse(400, fmt::format("malformed HTTP request: {}", error.message())), false);
     }
@@ -272,8 +278,9 @@ void HttpServer::Impl::Listen() {
   const auto found = resolver.resolve(wanted.host, std::to_string(wanted.port),
                                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
   if (error || found.empty()) {
-    throw Error(Code::kInvalidArgument, fmt::format("http address \"{}\": cannot resolve the host \"{}\" ({})",
-                                                    options.address, wanted.host, error.message()));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("http address \"{}\": cannot resolve the host \"{}\" ({})", options.address,
+                            wanted.host, error.message()));
   }
   const tcp::endpoint endpoint = found.begin()->endpoint();
   acceptor.open(endpoint.protocol(), error);
@@ -281,9 +288,10 @@ void HttpServer::Impl::Listen() {
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error == asio::error::address_in_use) {
-    throw Error(Code::kUnavailable, fmt::format("port {} of {} is in use: stop what listens there, or choose another "
-                                                "with --http HOST:PORT (port 0: any free one)",
-                                                wanted.port, wanted.host));
+    throw Error(Code::kUnavailable,
+                fmt::format("port {} of {} is in use: stop what listens there, or choose another "
+                            "with --http HOST:PORT (port 0: any free one)",
+                            wanted.port, wanted.host));
   }
   if (error) {
     throw Error(Code::kUnavailable, fmt::format("cannot listen on {}: {}", options.address, error.message()));
@@ -294,32 +302,36 @@ void HttpServer::Impl::Listen() {
 }
 
 void HttpServer::Impl::Accept() {
-  acceptor.async_accept(asio::make_strand(context), [self = shared_from_this()](error_code error, tcp::socket socket) {
-    if (self->draining || error == asio::error::operation_aborted) return;
-    if (!error) {
-      size_t open;
-      {
-        std::lock_guard lock(self->mutex);
-        open = self->sessions.size();
-      }
-      if (open >= self->options.max_connections) {
-        self->Refuse(std::move(socket));
-      } else {
-        std::make_shared<Session>(std::move(socket), self)->Start();
-      }
-      return self->Accept();
-    }
-    // Out of file descriptors, most likely: wait for connections to end instead of spinning.
-    auto timer = std::make_shared<asio::steady_timer>(self->acceptor.get_executor(), std::chrono::milliseconds(50));
-    timer->async_wait([self, timer](error_code) {
-      if (!self->draining) self->Accept();
-    });
-  });
+  acceptor.async_accept(asio::make_strand(context),
+                        [self = shared_from_this()](error_code error, tcp::socket socket) {
+                          if (self->draining || error == asio::error::operation_aborted) return;
+                          if (!error) {
+                            size_t open;
+                            {
+                              std::lock_guard lock(self->mutex);
+                              open = self->sessions.size();
+                            }
+                            if (open >= self->options.max_connections) {
+                              self->Refuse(std::move(socket));
+                            } else {
+                              std::make_shared<Session>(std::move(socket), self)->Start();
+                            }
+                            return self->Accept();
+                          }
+                          // Out of file descriptors, most likely: wait for connections to end instead of
+                          // spinning.
+                          auto timer = std::make_shared<asio::steady_timer>(self->acceptor.get_executor(),
+                                                                            std::chrono::milliseconds(50));
+                          timer->async_wait([self, timer](error_code) {
+                            if (!self->draining) self->Accept();
+                          });
+                        });
 }
 
 void HttpServer::Impl::Refuse(tcp::socket socket) {
-  const HttpResponse response = ErrorResponse(
-      503, fmt::format("all {} connections are taken: close some, or raise --max-connections", options.max_connections));
+  const HttpResponse response =
+      ErrorResponse(503, fmt::format("all {} connections are taken: close some, or raise --max-connections",
+                                     options.max_connections));
   auto text = std::make_shared<std::string>(
       fmt::format("HTTP/1.1 503 Service Unavailable\r\nServer: strop\r\nContent-Type: application/json\r\n"
                   "Content-Length: {}\r\nConnection: close\r\n\r\n{}",

@@ -70,13 +70,14 @@ void RegisterMetrics(ServedModel* model) {
   const std::string version = std::to_string(model->signature.version);
   const Labels labels = {{"model", model->signature.name}};
   const Labels triton = {{"model", model->signature.name}, {"version", version}};
-  model->success_total = &metrics.GetCounter("strop_serve_inferences_total", "Inference requests answered.", labels);
-  model->failure_total =
-      &metrics.GetCounter("strop_serve_inference_failures_total", "Inference requests refused or failed.", labels);
-  model->nv_success =
-      &metrics.GetCounter("nv_inference_request_success", "As strop_serve_inferences_total, by Triton's name.", triton);
-  model->nv_failure = &metrics.GetCounter("nv_inference_request_failure",
-                                          "As strop_serve_inference_failures_total, by Triton's name.", triton);
+  model->success_total =
+      &metrics.GetCounter("strop_serve_inferences_total", "Inference requests answered.", labels);
+  model->failure_total = &metrics.GetCounter("strop_serve_inference_failures_total",
+                                             "Inference requests refused or failed.", labels);
+  model->nv_success = &metrics.GetCounter("nv_inference_request_success",
+                                          "As strop_serve_inferences_total, by Triton's name.", triton);
+  model->nv_failure = &metrics.GetCounter(
+      "nv_inference_request_failure", "As strop_serve_inference_failures_total, by Triton's name.", triton);
   model->seconds = &metrics.GetHistogram(
       "strop_serve_inference_seconds", "From a request's last byte to its answer's first.",
       {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10}, labels);
@@ -87,7 +88,8 @@ void RegisterMetrics(ServedModel* model) {
 const store::Migrations& ServeMigrations() {
   static const store::Migrations kMigrations = {
       "serve",
-      {"CREATE TABLE served (id INTEGER PRIMARY KEY, name TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL,"
+      {"CREATE TABLE served (id INTEGER PRIMARY KEY, name TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT "
+       "NULL,"
        " version INTEGER NOT NULL, reference TEXT NOT NULL, state TEXT NOT NULL, time REAL NOT NULL)",
        "CREATE INDEX served_by_name ON served (name, id)",
        "CREATE TABLE candidates (id INTEGER PRIMARY KEY, model TEXT NOT NULL, path TEXT NOT NULL,"
@@ -140,8 +142,9 @@ std::shared_ptr<ServedModel> ModelRepository::Make(const std::string& name, cons
   WarmUp(made.get(), wanted);
   if (!made->tap.empty()) WarmUp(made.get(), {});
   if (options_.watched && !reference.empty()) {
-    made->watch = MakeModelWatch(*made->session, made->tap,
-                                 ReadReference(reference, made->signature.inputs, options_.watch), options_.watch);
+    made->watch =
+        MakeModelWatch(*made->session, made->tap,
+                       ReadReference(reference, made->signature.inputs, options_.watch), options_.watch);
   }
   RegisterMetrics(made.get());
   if (!options_.directory.empty() && !std::filesystem::exists(KeptCopy(made->hash))) {
@@ -150,14 +153,18 @@ std::shared_ptr<ServedModel> ModelRepository::Make(const std::string& name, cons
   return made;
 }
 
-void ModelRepository::Record(const std::string& name, const std::filesystem::path& path, const std::string& hash,
-                             int64_t version, const std::string& reference, const std::string& state) {
+void ModelRepository::Record(const std::string& name, const std::filesystem::path& path,
+                             const std::string& hash, int64_t version, const std::string& reference,
+                             const std::string& state) {
   if (!database_) return;
   database_->Transaction([&] {
-    database_->Run("INSERT INTO served (name, path, hash, version, reference, state, time) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                   {name, path.string(), hash, version, reference, state, Now()});
-    database_->Log("serve", state == "ready" ? "load" : "unload",
-                   nlohmann::json{{"model", name}, {"version", version}, {"path", path.string()}, {"hash", hash}}.dump());
+    database_->Run(
+        "INSERT INTO served (name, path, hash, version, reference, state, time) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        {name, path.string(), hash, version, reference, state, Now()});
+    database_->Log(
+        "serve", state == "ready" ? "load" : "unload",
+        nlohmann::json{{"model", name}, {"version", version}, {"path", path.string()}, {"hash", hash}}
+            .dump());
   });
 }
 
@@ -180,7 +187,9 @@ int64_t ModelRepository::LoadLocked(const std::string& name, const std::filesyst
     std::unique_lock lock(mutex_);
     entries_[name] = std::move(entry);
   }
-  Metrics::Global().GetCounter("strop_serve_loads_total", "Model versions brought into service.", {{"model", name}}).Add();
+  Metrics::Global()
+      .GetCounter("strop_serve_loads_total", "Model versions brought into service.", {{"model", name}})
+      .Add();
   Log("serve").info("model {} version {} serves from {}", name, version, path.string());
   return version;  // the old version goes with its last request
 }
@@ -198,9 +207,10 @@ int64_t ModelRepository::Reload(const std::string& name) {
     std::shared_lock lock(mutex_);
     const auto found = entries_.find(name);
     if (found == entries_.end()) {
-      throw Error(Code::kNotFound, fmt::format("model \"{}\" was never loaded: load it through the control socket, or "
-                                               "start the server with {}=PATH",
-                                               name, name));
+      throw Error(Code::kNotFound,
+                  fmt::format("model \"{}\" was never loaded: load it through the control socket, or "
+                              "start the server with {}=PATH",
+                              name, name));
     }
     path = found->second.path;
   }
@@ -234,7 +244,8 @@ void ModelRepository::Restore(const std::vector<ConfiguredModel>& configured, co
   for (const ConfiguredModel& model : configured) {
     CheckName(model.name);
     if (!wanted.emplace(model.name, model.path).second) {
-      throw Error(Code::kInvalidArgument, fmt::format("two models are named \"{}\": name them with NAME=PATH", model.name));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("two models are named \"{}\": name them with NAME=PATH", model.name));
     }
   }
   for (const auto& [name, row] : remembered) wanted.emplace(name, std::filesystem::path());
@@ -257,16 +268,18 @@ void ModelRepository::Restore(const std::vector<ConfiguredModel>& configured, co
         if (entry.model) {
           Log("serve").info("model {} version {} is back, as it was acknowledged", name, row.version);
         } else {
-          Log("serve").warn("model {} version {}: {} no longer holds what was served", name, row.version, row.path);
+          Log("serve").warn("model {} version {}: {} no longer holds what was served", name, row.version,
+                            row.path);
         }
       }
     }
     const bool unloaded = found != remembered.end() && found->second.state != "ready";
     const bool missing = !entry.model && !unloaded;
     if (missing && configured_path.empty()) {
-      throw Error(Code::kNotFound, fmt::format("model \"{}\" version {} was served from {}, which no longer holds it: "
-                                               "start with --model {}=PATH",
-                                               name, entry.version, entry.path.string(), name));
+      throw Error(Code::kNotFound,
+                  fmt::format("model \"{}\" version {} was served from {}, which no longer holds it: "
+                              "start with --model {}=PATH",
+                              name, entry.version, entry.path.string(), name));
     }
     {
       std::unique_lock lock(mutex_);
@@ -276,7 +289,8 @@ void ModelRepository::Restore(const std::vector<ConfiguredModel>& configured, co
   }
 }
 
-std::shared_ptr<const ServedModel> ModelRepository::Find(const std::string& name, const std::string& version) const {
+std::shared_ptr<const ServedModel> ModelRepository::Find(const std::string& name,
+                                                         const std::string& version) const {
   std::shared_lock lock(mutex_);
   const auto found = entries_.find(name);
   if (found == entries_.end()) {
@@ -287,7 +301,8 @@ std::shared_ptr<const ServedModel> ModelRepository::Find(const std::string& name
   }
   if (!found->second.model) {
     throw Error(Code::kUnavailable,
-                fmt::format("model \"{}\" is unloaded: POST /v2/repository/models/{}/load brings it back", name, name));
+                fmt::format("model \"{}\" is unloaded: POST /v2/repository/models/{}/load brings it back",
+                            name, name));
   }
   const std::string served = std::to_string(found->second.model->signature.version);
   if (!version.empty() && version != served) {
@@ -300,7 +315,8 @@ std::shared_ptr<const ServedModel> ModelRepository::Find(const std::string& name
 std::vector<ModelState> ModelRepository::List() const {
   std::shared_lock lock(mutex_);
   std::vector<ModelState> out;
-  for (const auto& [name, entry] : entries_) out.push_back({name, entry.model, entry.model ? "" : "unloaded"});
+  for (const auto& [name, entry] : entries_)
+    out.push_back({name, entry.model, entry.model ? "" : "unloaded"});
   return out;
 }
 

@@ -26,8 +26,8 @@ struct STROP_API ModelStats {
   std::atomic<int64_t> last_ms{0};  // Unix milliseconds
 };
 
-// One version of a model, whole and warm. Shared by the requests in flight on it; immutable but for what says it is
-// thread safe, and `watch`, which only the observer's thread touches.
+// One version of a model, whole and warm. Shared by the requests in flight on it; immutable but for what says
+// it is thread safe, and `watch`, which only the observer's thread touches.
 struct STROP_API ServedModel {
   Signature signature;
   std::filesystem::path path;
@@ -68,30 +68,31 @@ struct STROP_API ModelState {
   std::string reason;                        // why not
 };
 
-// Which model answers to which name. Find is cheap and never waits for a load; loads run one at a time. Thread safe.
-// With a store, the table served(id, name, path, hash, version, reference, state, time) gets a row for every load
-// (state "ready") and unload ("unloaded"), committed before the call returns; the newest row of a name is what a
-// restart brings back.
+// Which model answers to which name. Find is cheap and never waits for a load; loads run one at a time.
+// Thread safe. With a store, the table served(id, name, path, hash, version, reference, state, time) gets a
+// row for every load (state "ready") and unload ("unloaded"), committed before the call returns; the newest
+// row of a name is what a restart brings back.
 class STROP_API ModelRepository {
  public:
   explicit ModelRepository(ModelRepositoryOptions options);
   ~ModelRepository();
 
-  // Start-up: for every configured or remembered name the remembered version, if its file still holds the remembered
-  // bytes (or the kept copy does), else the configured path. Throws what Load throws.
+  // Start-up: for every configured or remembered name the remembered version, if its file still holds the
+  // remembered bytes (or the kept copy does), else the configured path. Throws what Load throws.
   void Restore(const std::vector<ConfiguredModel>& configured, const std::string& reference);
 
-  // Makes a session of the file, runs it once, calibrates its detectors, records it, and only then lets it answer to
-  // the name; requests in flight end on the old version. An empty reference keeps the one in use. Answers the version,
-  // 1 for a new name, one more each time. Throws with the old version untouched: kNotFound, kCorrupt, kUnsupported as
-  // Graph::Load; kInvalidArgument for a bad name or one whose inputs the reference does not fit.
+  // Makes a session of the file, runs it once, calibrates its detectors, records it, and only then lets it
+  // answer to the name; requests in flight end on the old version. An empty reference keeps the one in use.
+  // Answers the version, 1 for a new name, one more each time. Throws with the old version untouched:
+  // kNotFound, kCorrupt, kUnsupported as Graph::Load; kInvalidArgument for a bad name or one whose inputs the
+  // reference does not fit.
   int64_t Load(const std::string& name, const std::filesystem::path& path, const std::string& reference = "");
   // Loads the newest path of the name once more. Throws kNotFound for a name never loaded.
   int64_t Reload(const std::string& name);
   void Unload(const std::string& name);
 
-  // `version` empty: the one served. Throws kNotFound naming the models or the version there is, kUnavailable when
-  // the model is known and not loaded.
+  // `version` empty: the one served. Throws kNotFound naming the models or the version there is, kUnavailable
+  // when the model is known and not loaded.
   std::shared_ptr<const ServedModel> Find(const std::string& name, const std::string& version = "") const;
   std::vector<ModelState> List() const;
 
@@ -105,9 +106,10 @@ class STROP_API ModelRepository {
 
   std::shared_ptr<ServedModel> Make(const std::string& name, const std::filesystem::path& path,
                                     const std::string& reference, int64_t version) const;
-  int64_t LoadLocked(const std::string& name, const std::filesystem::path& path, const std::string& reference);
-  void Record(const std::string& name, const std::filesystem::path& path, const std::string& hash, int64_t version,
-              const std::string& reference, const std::string& state);
+  int64_t LoadLocked(const std::string& name, const std::filesystem::path& path,
+                     const std::string& reference);
+  void Record(const std::string& name, const std::filesystem::path& path, const std::string& hash,
+              int64_t version, const std::string& reference, const std::string& state);
   std::filesystem::path KeptCopy(const std::string& hash) const;
 
   const ModelRepositoryOptions options_;

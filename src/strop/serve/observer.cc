@@ -6,8 +6,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/resource.h>
+#include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
 #include "strop/base/log.h"
@@ -89,7 +89,8 @@ void ObserverOptions::Validate() const {
   if (!(capture >= 0 && capture <= 1)) {
     throw Error(Code::kInvalidArgument, fmt::format("capture = {}: expected a share from 0 to 1", capture));
   }
-  if (window < 1) throw Error(Code::kInvalidArgument, fmt::format("window = {}: expected at least 1 row", window));
+  if (window < 1)
+    throw Error(Code::kInvalidArgument, fmt::format("window = {}: expected at least 1 row", window));
 }
 
 Observer::Observer(const ObserverOptions& options) : options_(options) {
@@ -105,8 +106,9 @@ bool Observer::Wants(const std::string& request_id) const noexcept {
 }
 
 void Observer::Drop(int64_t rows) noexcept {
-  static Counter& dropped = Metrics::Global().GetCounter(
-      "strop_serve_captures_dropped_total", "Captured rows lost: the observer fell behind, or the store failed.");
+  static Counter& dropped =
+      Metrics::Global().GetCounter("strop_serve_captures_dropped_total",
+                                   "Captured rows lost: the observer fell behind, or the store failed.");
   dropped.Add(static_cast<uint64_t>(rows));
   dropped_ += static_cast<uint64_t>(rows);
 }
@@ -116,7 +118,8 @@ void Observer::Offer(Observation observation) noexcept {
   const size_t bytes = Bytes(observation);
   {
     std::lock_guard lock(mutex_);
-    const bool room = queued_rows_ + rows <= options_.queue_rows && queued_bytes_ + bytes <= options_.queue_bytes;
+    const bool room =
+        queued_rows_ + rows <= options_.queue_rows && queued_bytes_ + bytes <= options_.queue_bytes;
     if (!stopping_ && room) {
       queue_.push_back(std::move(observation));
       queued_rows_ += rows;
@@ -149,7 +152,7 @@ void Observer::Stop() {
 void Observer::Loop() {
   NameThread("strop-observer");
   // Of this thread only, on Linux: where processors are short, requests go first.
-  ::setpriority(PRIO_PROCESS, 0, 10);
+  ::setpriority(PRIO_PROCESS, 0, 5);
   std::vector<Observation> batch;
   for (bool last = false; !last;) {
     {
@@ -188,7 +191,8 @@ void Observer::Process(const std::vector<Observation>& batch, bool last) {
     if (!captures.empty()) {
       work.labels.PutCaptures(captures, options_.capture_rows);
       captures_ += captures.size();
-      static Counter& kept = Metrics::Global().GetCounter("strop_serve_captures_total", "Rows kept for labels.");
+      static Counter& kept =
+          Metrics::Global().GetCounter("strop_serve_captures_total", "Rows kept for labels.");
       kept.Add(captures.size());
     }
     kept_all = true;
@@ -213,7 +217,8 @@ void Observer::Keep(const Observation& observation, double now, std::vector<watc
     capture.inputs = watch::EncodeRow(RowOf(observation.inputs, row, model.batched));
     capture.outputs = watch::EncodeRow(RowOf(observation.outputs, row, model.batched));
     capture.uncertainty = uncertainties[static_cast<size_t>(row)];
-    if (UnitHash(capture.request_id, kUniformSalt) < options_.uniform_share) capture.wanted = watch::Reason::kUniform;
+    if (UnitHash(capture.request_id, kUniformSalt) < options_.uniform_share)
+      capture.wanted = watch::Reason::kUniform;
     captures->push_back(std::move(capture));
   }
 }
@@ -222,7 +227,8 @@ void Observer::AskForLabels(const std::vector<watch::Capture>& captures, bool la
   Work& work = *work_;
   std::vector<watch::Wish> wishes;
   const auto choose = [&] {
-    const auto count = static_cast<int64_t>(options_.uncertain_share * static_cast<double>(work.window.size()) + 0.5);
+    const auto count =
+        static_cast<int64_t>(options_.uncertain_share * static_cast<double>(work.window.size()) + 0.5);
     const auto end = work.window.begin() + std::min<int64_t>(count, std::ssize(work.window));
     std::partial_sort(work.window.begin(), end, work.window.end(),
                       [](const auto& a, const auto& b) { return a.uncertainty > b.uncertainty; });
@@ -254,16 +260,16 @@ void Observer::Watch(const Observation& observation, std::vector<std::string>* a
     if (!watched.last.drift || drifted) continue;
     ++alarms_;
     alarms->push_back(nlohmann::json{{"detector", watched.detector->name()},
-                                          {"score", watched.last.score},
-                                          {"threshold", watched.last.threshold},
-                                          {"model", model.signature.name},
-                                          {"version", model.signature.version},
-                                          {"rows", watched.rows},
-                                          {"evidence", watched.last.evidence}}
-                               .dump());
+                                     {"score", watched.last.score},
+                                     {"threshold", watched.last.threshold},
+                                     {"model", model.signature.name},
+                                     {"version", model.signature.version},
+                                     {"rows", watched.rows},
+                                     {"evidence", watched.last.evidence}}
+                          .dump());
     Log("serve").warn("drift: {} of model {} version {} scores {:.4g}, above {:.4g}, after {} rows",
-                      watched.detector->name(), model.signature.name, model.signature.version, watched.last.score,
-                      watched.last.threshold, watched.rows);
+                      watched.detector->name(), model.signature.name, model.signature.version,
+                      watched.last.score, watched.last.threshold, watched.rows);
   }
 }
 
@@ -271,7 +277,8 @@ void Observer::Publish(const ServedModel& model) {
   if (!model.watch) return;
   std::vector<DetectorState> states;
   for (const ModelWatch::Watched& watched : model.watch->detectors) {
-    states.push_back({watched.detector->name(), watched.last.score, watched.last.threshold, watched.last.drift, watched.rows});
+    states.push_back({watched.detector->name(), watched.last.score, watched.last.threshold,
+                      watched.last.drift, watched.rows});
   }
   {
     std::lock_guard lock(state_mutex_);
@@ -284,8 +291,10 @@ void Observer::Publish(const ServedModel& model) {
   for (const DetectorState& state : states) {
     const Labels labels = {{"model", model.signature.name}, {"detector", state.name}};
     metrics.GetGauge("strop_watch_score", "Score of the last full window.", labels).Set(state.score);
-    metrics.GetGauge("strop_watch_threshold", "Score above which a window is drift.", labels).Set(state.threshold);
-    metrics.GetGauge("strop_watch_drift", "1 while the last full window is drift.", labels).Set(state.drift ? 1 : 0);
+    metrics.GetGauge("strop_watch_threshold", "Score above which a window is drift.", labels)
+        .Set(state.threshold);
+    metrics.GetGauge("strop_watch_drift", "1 while the last full window is drift.", labels)
+        .Set(state.drift ? 1 : 0);
   }
 }
 

@@ -19,13 +19,13 @@
 namespace strop::serve {
 
 struct STROP_API ObserverOptions {
-  std::string store;                      // URL
-  double capture = 1.0;                   // share of requests kept and watched, by request id
-  int64_t capture_rows = 100'000;         // kept at most; the oldest unlabelled go first
-  int64_t window = 200;                   // captured rows among which the most uncertain are chosen
-  double uniform_share = 0.1;             // of captured rows offered for labelling whatever the model says
-  double uncertain_share = 0.2;           // of captured rows offered because they are the most uncertain
-  size_t queue_rows = 8192;               // that may wait for the observer; more are dropped and counted
+  std::string store;               // URL
+  double capture = 1.0;            // share of requests kept and watched, by request id
+  int64_t capture_rows = 100'000;  // kept at most; the oldest unlabelled go first
+  int64_t window = 200;            // captured rows among which the most uncertain are chosen
+  double uniform_share = 0.1;      // of captured rows offered for labelling whatever the model says
+  double uncertain_share = 0.2;    // of captured rows offered because they are the most uncertain
+  size_t queue_rows = 8192;        // that may wait for the observer; more are dropped and counted
   size_t queue_bytes = size_t{256} << 20;
   void Validate() const;
 };
@@ -48,10 +48,10 @@ struct STROP_API DetectorState {
   int64_t rows = 0;
 };
 
-// Looks at what was answered, off the request path: one thread that writes captures and labels wanted in batches, one
-// transaction each, and feeds the detectors. A detector's first drift verdict after none is an alarm: an event of the
-// store's log (room "watch", event "alarm"). When it falls behind, observations are dropped and counted, and no request
-// waits. Thread safe.
+// Looks at what was answered, off the request path: one thread that writes captures and labels wanted in
+// batches, one transaction each, and feeds the detectors. A detector's first drift verdict after none is an
+// alarm: an event of the store's log (room "watch", event "alarm"). When it falls behind, observations are
+// dropped and counted, and no request waits. Thread safe.
 class STROP_API Observer {
  public:
   // Throws what Database::Open throws.
@@ -68,7 +68,7 @@ class STROP_API Observer {
   void Stop();
 
   uint64_t captures() const noexcept { return captures_; }  // rows written since the start
-  uint64_t dropped() const noexcept { return dropped_; }    // rows not written: queue full, or the store failed
+  uint64_t dropped() const noexcept { return dropped_; }  // rows not written: queue full, or the store failed
   uint64_t alarms() const noexcept { return alarms_; }
   // Of the version; empty until its first window has begun.
   std::vector<DetectorState> Detectors(const std::string& model, int64_t version) const;
@@ -95,7 +95,8 @@ class STROP_API Observer {
   bool stopping_ = false;
 
   mutable std::mutex state_mutex_;
-  std::map<std::string, std::pair<int64_t, std::vector<DetectorState>>> states_;  // model -> version, detectors
+  std::map<std::string, std::pair<int64_t, std::vector<DetectorState>>>
+      states_;  // model -> version, detectors
 
   std::unique_ptr<Work> work_;
   std::thread thread_;

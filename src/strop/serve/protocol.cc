@@ -21,9 +21,9 @@ struct WireType {
   DType dtype;
 };
 constexpr WireType kWireTypes[] = {
-    {"BOOL", DType::kBool},  {"UINT8", DType::kU8},   {"UINT16", DType::kU16}, {"UINT32", DType::kU32},
-    {"UINT64", DType::kU64}, {"INT8", DType::kI8},    {"INT16", DType::kI16},  {"INT32", DType::kI32},
-    {"INT64", DType::kI64},  {"FP16", DType::kF16},   {"FP32", DType::kF32},   {"FP64", DType::kF64},
+    {"BOOL", DType::kBool},  {"UINT8", DType::kU8}, {"UINT16", DType::kU16}, {"UINT32", DType::kU32},
+    {"UINT64", DType::kU64}, {"INT8", DType::kI8},  {"INT16", DType::kI16},  {"INT32", DType::kI32},
+    {"INT64", DType::kI64},  {"FP16", DType::kF16}, {"FP32", DType::kF32},   {"FP64", DType::kF64},
 };
 
 [[noreturn]] void Refuse(const std::string& message) { throw Error(Code::kInvalidArgument, message); }
@@ -63,7 +63,8 @@ std::string Brief(const Json& value) {
 std::string TextField(const Json& object, const char* key, const std::string& where) {
   const auto found = object.find(key);
   if (found == object.end()) Refuse(fmt::format("{} has no \"{}\"", where, key));
-  if (!found->is_string()) Refuse(fmt::format("{}: \"{}\" is {}, expected a string", where, key, Brief(*found)));
+  if (!found->is_string())
+    Refuse(fmt::format("{}: \"{}\" is {}, expected a string", where, key, Brief(*found)));
   return found->get<std::string>();
 }
 
@@ -72,7 +73,8 @@ const Json& Parameters(const Json& object, const std::string& where) {
   static const Json kNone = Json::object();
   const auto found = object.find("parameters");
   if (found == object.end() || found->is_null()) return kNone;
-  if (!found->is_object()) Refuse(fmt::format("{}: \"parameters\" is {}, expected an object", where, Brief(*found)));
+  if (!found->is_object())
+    Refuse(fmt::format("{}: \"parameters\" is {}, expected an object", where, Brief(*found)));
   return *found;
 }
 
@@ -87,8 +89,10 @@ bool Flag(const Json& parameters, const char* key, bool fallback, const std::str
 
 void RefuseSharedMemory(const Json& parameters, const std::string& where) {
   if (parameters.contains("shared_memory_region")) {
-    throw Error(Code::kUnsupported,
-                fmt::format("{} asks for shared memory, which this server lacks: send the data as JSON or binary", where));
+    throw Error(
+        Code::kUnsupported,
+        fmt::format("{} asks for shared memory, which this server lacks: send the data as JSON or binary",
+                    where));
   }
 }
 
@@ -100,8 +104,8 @@ Shape ParseShape(const Json& input, const model::ValueInfo& wanted, const std::s
   Shape shape;
   double count = 1;
   for (const Json& size : *found) {
-    if (!size.is_number_integer() || (size.is_number_unsigned() ? size.get<uint64_t>() > INT32_MAX
-                                                                 : size.get<int64_t>() < 0)) {
+    if (!size.is_number_integer() ||
+        (size.is_number_unsigned() ? size.get<uint64_t>() > INT32_MAX : size.get<int64_t>() < 0)) {
       Refuse(fmt::format("{}: shape {}, expected whole numbers from 0 to 2147483647", where, Brief(*found)));
     }
     shape.push_back(size.get<int64_t>());
@@ -109,8 +113,10 @@ Shape ParseShape(const Json& input, const model::ValueInfo& wanted, const std::s
   }
   bool good = shape.size() == wanted.shape.size();
   for (size_t i = 0; good && i < shape.size(); ++i) good = wanted.shape[i] < 0 || wanted.shape[i] == shape[i];
-  if (!good) Refuse(fmt::format("{}: shape {}, expected {}", where, ShapeText(shape), ShapeText(wanted.shape)));
-  if (count == 0) Refuse(fmt::format("{}: shape {} holds no element: send at least one row", where, ShapeText(shape)));
+  if (!good)
+    Refuse(fmt::format("{}: shape {}, expected {}", where, ShapeText(shape), ShapeText(wanted.shape)));
+  if (count == 0)
+    Refuse(fmt::format("{}: shape {} holds no element: send at least one row", where, ShapeText(shape)));
   if (count > 1e9) Refuse(fmt::format("{}: shape {} holds more than 1e9 elements", where, ShapeText(shape)));
   return shape;
 }
@@ -127,7 +133,8 @@ T Number(const Json& value, const std::string& where, std::string_view wire) {
     if (!value.is_number()) wrong();
     const double number = value.get<double>();
     if constexpr (std::is_same_v<T, float>) {
-      if (std::abs(number) > std::numeric_limits<float>::max()) wrong();
+      // The shortest text of the largest float lies above it; up to half a step beyond rounds to it.
+      if (std::abs(number) >= double{std::numeric_limits<float>::max()} + 0x1p103) wrong();
     }
     return static_cast<T>(number);
   } else {
@@ -163,7 +170,8 @@ class DataReader {
  private:
   void ReadLevel(const Json& data, size_t level) {
     if (!data.is_array()) Refuse(fmt::format("{}: \"data\" is nested unevenly at {}", where_, Brief(data)));
-    if (data.size() != static_cast<size_t>(shape_[level])) Miscounted(data.size(), static_cast<size_t>(shape_[level]));
+    if (data.size() != static_cast<size_t>(shape_[level]))
+      Miscounted(data.size(), static_cast<size_t>(shape_[level]));
     for (const Json& value : data) {
       if (level + 1 == shape_.size()) {
         Take(value);
@@ -174,8 +182,8 @@ class DataReader {
   }
   void Take(const Json& value) { out_[next_++] = Number<T>(value, where_, wire_); }
   [[noreturn]] void Miscounted(size_t found, size_t wanted) const {
-    Refuse(fmt::format("{}: \"data\" holds {} elements where the shape {} wants {}", where_, found, ShapeText(shape_),
-                       wanted));
+    Refuse(fmt::format("{}: \"data\" holds {} elements where the shape {} wants {}", where_, found,
+                       ShapeText(shape_), wanted));
   }
 
   const Shape& shape_;
@@ -189,18 +197,30 @@ class DataReader {
 template <class Call>
 void Dispatch(DType dtype, Call call) {
   switch (dtype) {
-    case DType::kF32: return call(float{});
-    case DType::kF64: return call(double{});
-    case DType::kU8: return call(uint8_t{});
-    case DType::kI8: return call(int8_t{});
-    case DType::kU16: return call(uint16_t{});
-    case DType::kI16: return call(int16_t{});
-    case DType::kU32: return call(uint32_t{});
-    case DType::kI32: return call(int32_t{});
-    case DType::kU64: return call(uint64_t{});
-    case DType::kI64: return call(int64_t{});
-    case DType::kBool: return call(bool{});
-    case DType::kF16: break;
+    case DType::kF32:
+      return call(float{});
+    case DType::kF64:
+      return call(double{});
+    case DType::kU8:
+      return call(uint8_t{});
+    case DType::kI8:
+      return call(int8_t{});
+    case DType::kU16:
+      return call(uint16_t{});
+    case DType::kI16:
+      return call(int16_t{});
+    case DType::kU32:
+      return call(uint32_t{});
+    case DType::kI32:
+      return call(int32_t{});
+    case DType::kU64:
+      return call(uint64_t{});
+    case DType::kI64:
+      return call(int64_t{});
+    case DType::kBool:
+      return call(bool{});
+    case DType::kF16:
+      break;
   }
 }
 
@@ -208,10 +228,12 @@ void ReadJsonData(const Json& data, const Tensor& tensor, const std::string& whe
   if (tensor.dtype() == DType::kF16) {
     throw Error(Code::kUnsupported, fmt::format("{}: FP16 has no JSON form: send it as binary data", where));
   }
-  Dispatch(tensor.dtype(), [&]<class T>(T) { DataReader<T>(tensor, WireName(tensor.dtype()), where).Read(data); });
+  Dispatch(tensor.dtype(),
+           [&]<class T>(T) { DataReader<T>(tensor, WireName(tensor.dtype()), where).Read(data); });
 }
 
-void ReadBinaryData(const Json& size, std::string_view* binary, const Tensor& tensor, const std::string& where) {
+void ReadBinaryData(const Json& size, std::string_view* binary, const Tensor& tensor,
+                    const std::string& where) {
   if (!size.is_number_unsigned()) {
     Refuse(fmt::format("{}: \"binary_data_size\" is {}, expected a number of bytes", where, Brief(size)));
   }
@@ -221,7 +243,8 @@ void ReadBinaryData(const Json& size, std::string_view* binary, const Tensor& te
                        WireName(tensor.dtype()), ShapeText(tensor.shape()), tensor.bytes()));
   }
   if (bytes > binary->size()) {
-    Refuse(fmt::format("{}: {} bytes of binary data announced, {} left in the body", where, bytes, binary->size()));
+    Refuse(fmt::format("{}: {} bytes of binary data announced, {} left in the body", where, bytes,
+                       binary->size()));
   }
   if (tensor.dtype() == DType::kBool) {
     uint8_t* out = static_cast<uint8_t*>(tensor.data());
@@ -232,8 +255,10 @@ void ReadBinaryData(const Json& size, std::string_view* binary, const Tensor& te
   binary->remove_prefix(bytes);
 }
 
-void ReadInput(const Json& input, const Signature& signature, std::string_view* binary, InferRequest* request) {
-  if (!input.is_object()) Refuse(fmt::format("an entry of \"inputs\" is {}, expected an object", Brief(input)));
+void ReadInput(const Json& input, const Signature& signature, std::string_view* binary,
+               InferRequest* request) {
+  if (!input.is_object())
+    Refuse(fmt::format("an entry of \"inputs\" is {}, expected an object", Brief(input)));
   const std::string name = TextField(input, "name", "an entry of \"inputs\"");
   const model::ValueInfo* wanted = Find(signature.inputs, name);
   if (wanted == nullptr) {
@@ -257,8 +282,8 @@ void ReadInput(const Json& input, const Signature& signature, std::string_view* 
     Refuse(where + " has neither \"data\" as an array nor the parameter \"binary_data_size\"");
   }
   if (size != parameters.end() && count * SizeOf(wanted->dtype) > binary->size()) {
-    Refuse(fmt::format("{}: shape {} takes {} bytes of binary data, {} left in the body", where, ShapeText(shape),
-                       count * SizeOf(wanted->dtype), binary->size()));
+    Refuse(fmt::format("{}: shape {} takes {} bytes of binary data, {} left in the body", where,
+                       ShapeText(shape), count * SizeOf(wanted->dtype), binary->size()));
   }
   if (size == parameters.end() && !data->empty() && !data->front().is_array() && data->size() != count) {
     Refuse(fmt::format("{}: \"data\" holds {} elements where the shape {} wants {}", where, data->size(),
@@ -274,7 +299,8 @@ void ReadInput(const Json& input, const Signature& signature, std::string_view* 
 }
 
 void ReadOutput(const Json& output, const Signature& signature, bool binary_default, InferRequest* request) {
-  if (!output.is_object()) Refuse(fmt::format("an entry of \"outputs\" is {}, expected an object", Brief(output)));
+  if (!output.is_object())
+    Refuse(fmt::format("an entry of \"outputs\" is {}, expected an object", Brief(output)));
   const std::string name = TextField(output, "name", "an entry of \"outputs\"");
   if (Find(signature.outputs, name) == nullptr) {
     Refuse(fmt::format("model \"{}\" has no output {}: it gives {}", signature.name, Quote(name),
@@ -287,8 +313,10 @@ void ReadOutput(const Json& output, const Signature& signature, bool binary_defa
   const Json& parameters = Parameters(output, where);
   RefuseSharedMemory(parameters, where);
   if (parameters.contains("classification")) {
-    throw Error(Code::kUnsupported, where + ": the classification extension is not served: take the highest scores "
-                                            "of the output yourself");
+    throw Error(Code::kUnsupported,
+                where +
+                    ": the classification extension is not served: take the highest scores "
+                    "of the output yourself");
   }
   request->outputs.push_back({name, Flag(parameters, "binary_data", binary_default, where)});
 }
@@ -307,7 +335,8 @@ void AppendNumbers(const Tensor& tensor, std::string* out) {
         continue;
       }
       char text[32];
-      const auto end = std::to_chars(text, text + sizeof text, value);  // the shortest that reads back the same
+      const auto end =
+          std::to_chars(text, text + sizeof text, value);  // the shortest that reads back the same
       out->append(text, end.ptr);
     } else {
       char text[24];
@@ -326,7 +355,9 @@ void AppendShape(const Shape& shape, std::string* out) {
   *out += ']';
 }
 
-std::string JsonText(const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string JsonText(const std::string& text) {
+  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 Json Describe(const std::vector<model::ValueInfo>& values) {
   Json out = Json::array();
@@ -352,10 +383,11 @@ DType ParseWireName(std::string_view name) {
     if (type.name == name) return type.dtype;
   }
   if (name == "BYTES" || name == "BF16") {
-    throw Error(Code::kUnsupported,
-                fmt::format("datatype {} is not served: models here take and give numbers up to 64 bits, FP16, FP32, "
-                            "FP64 and BOOL",
-                            name));
+    throw Error(
+        Code::kUnsupported,
+        fmt::format("datatype {} is not served: models here take and give numbers up to 64 bits, FP16, FP32, "
+                    "FP64 and BOOL",
+                    name));
   }
   std::string known;
   for (const WireType& type : kWireTypes) known += fmt::format("{}{}", known.empty() ? "" : ", ", type.name);
@@ -370,7 +402,8 @@ std::optional<size_t> ParseHeaderLength(std::string_view text, size_t body_bytes
     Refuse(fmt::format("Inference-Header-Content-Length is {}, expected a number of bytes", Quote(text)));
   }
   if (length > body_bytes) {
-    Refuse(fmt::format("Inference-Header-Content-Length is {}, but the body has {} bytes", length, body_bytes));
+    Refuse(
+        fmt::format("Inference-Header-Content-Length is {}, but the body has {} bytes", length, body_bytes));
   }
   return length;
 }
@@ -386,19 +419,23 @@ InferRequest ParseInferRequest(std::string_view body, std::optional<size_t> head
     // nlohmann writes "[json.exception.parse_error.101] parse error at line 1, column 2: …".
     const std::string_view what = failure.what();
     const size_t bracket = what.find("] ");
-    Refuse(fmt::format("the body is not JSON: {}{}",
-                       Quote(bracket == std::string_view::npos ? what : what.substr(bracket + 2)),
-                       header_length ? "" : " (binary tensor data needs the header Inference-Header-Content-Length)"));
+    Refuse(fmt::format(
+        "the body is not JSON: {}{}",
+        Quote(bracket == std::string_view::npos ? what : what.substr(bracket + 2)),
+        header_length ? "" : " (binary tensor data needs the header Inference-Header-Content-Length)"));
   }
-  if (!json.is_object()) Refuse(fmt::format("the body is {}, expected an object with \"inputs\"", Brief(json)));
+  if (!json.is_object())
+    Refuse(fmt::format("the body is {}, expected an object with \"inputs\"", Brief(json)));
 
   InferRequest request;
   if (const auto id = json.find("id"); id != json.end() && !id->is_null()) {
     if (!id->is_string()) Refuse(fmt::format("\"id\" is {}, expected a string", Brief(*id)));
     request.id = id->get<std::string>();
-    if (request.id.size() > 256) Refuse(fmt::format("\"id\" has {} bytes, expected at most 256", request.id.size()));
+    if (request.id.size() > 256)
+      Refuse(fmt::format("\"id\" has {} bytes, expected at most 256", request.id.size()));
   }
-  const bool binary_default = Flag(Parameters(json, "the request"), "binary_data_output", false, "the request");
+  const bool binary_default =
+      Flag(Parameters(json, "the request"), "binary_data_output", false, "the request");
 
   const auto inputs = json.find("inputs");
   if (inputs == json.end() || !inputs->is_array()) {
@@ -438,8 +475,8 @@ HttpResponse MakeInferResponse(const InferRequest& request, const std::string& i
   HttpResponse response;
   std::string& body = response.body;
   size_t binary_bytes = 0;
-  body = fmt::format(R"({{"model_name":{},"model_version":"{}","id":{},"outputs":[)", JsonText(signature.name),
-                     signature.version, JsonText(id));
+  body = fmt::format(R"({{"model_name":{},"model_version":"{}","id":{},"outputs":[)",
+                     JsonText(signature.name), signature.version, JsonText(id));
   bool first = true;
   for (const RequestedOutput& wanted : request.outputs) {
     const auto found = outputs.find(wanted.name);
@@ -477,7 +514,8 @@ HttpResponse MakeInferResponse(const InferRequest& request, const std::string& i
 std::string ServerMetadataJson() {
   return Json{{"name", "strop"},
               {"version", STROP_VERSION},
-              {"extensions", {"binary_tensor_data", "model_repository", "statistics", "strop_labels", "strop_candidates"}}}
+              {"extensions",
+               {"binary_tensor_data", "model_repository", "statistics", "strop_labels", "strop_candidates"}}}
       .dump();
 }
 

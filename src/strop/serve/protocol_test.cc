@@ -57,15 +57,19 @@ TEST(ParseInferRequest, TakesNestedData) {
 }
 
 TEST(ParseInferRequest, TakesBinaryData) {
-  const std::string header = Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"binary_data_size":4})");
+  const std::string header =
+      Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"binary_data_size":4})");
   const auto request = ParseInferRequest(header + "\x01\x02\x03\xff", header.size(), MakeSignature());
   EXPECT_THAT(request.inputs.at("image").As<uint8_t>(), testing::ElementsAre(1, 2, 3, 255));
 }
 
 TEST(ParseInferRequest, BinaryOutputsByRequestOrByOutput) {
-  const std::string input = R"("inputs":[{"name":"image","shape":[1,2,2],"datatype":"UINT8","data":[1,2,3,4]}])";
+  const std::string input =
+      R"("inputs":[{"name":"image","shape":[1,2,2],"datatype":"UINT8","data":[1,2,3,4]}])";
   EXPECT_TRUE(Parse(R"({"parameters":{"binary_data_output":true},)" + input + "}").outputs[0].binary);
-  EXPECT_TRUE(Parse("{" + input + R"(,"outputs":[{"name":"logits","parameters":{"binary_data":true}}]})").outputs[0].binary);
+  EXPECT_TRUE(Parse("{" + input + R"(,"outputs":[{"name":"logits","parameters":{"binary_data":true}}]})")
+                  .outputs[0]
+                  .binary);
   EXPECT_FALSE(Parse(R"({"parameters":{"binary_data_output":true},)" + input +
                      R"(,"outputs":[{"name":"logits","parameters":{"binary_data":false}}]})")
                    .outputs[0]
@@ -98,7 +102,8 @@ TEST(ParseInferRequest, EveryWrongValueIsNamedInOneLine) {
       {Input(R"("shape":[0,2,2],"datatype":"UINT8","data":[])"), "at least one row"},
       {Input(R"("shape":[2147483647,2,2],"datatype":"UINT8","data":[1])"), "1e9"},
       {Input(R"("shape":[100000000,2,2],"datatype":"UINT8","data":[1])"), "holds 1 elements"},
-      {Input(R"("shape":[1,2,2],"datatype":"UINT8","data":[1,2,3])"), "holds 3 elements where the shape [1,2,2] wants 4"},
+      {Input(R"("shape":[1,2,2],"datatype":"UINT8","data":[1,2,3])"),
+       "holds 3 elements where the shape [1,2,2] wants 4"},
       {Input(R"("shape":[1,2,2],"datatype":"UINT8","data":[[[1,2],[3]]])"), "holds 1 elements"},
       {Input(R"("shape":[1,2,2],"datatype":"UINT8","data":[[1,2],[3,4]])"), "holds 2 elements"},
       {Input(R"("shape":[1,2,2],"datatype":"UINT8","data":[[[1,2],[3,[4]]]])"), "does not fit"},
@@ -109,8 +114,10 @@ TEST(ParseInferRequest, EveryWrongValueIsNamedInOneLine) {
       {Input(R"("shape":[1,2,2],"datatype":"UINT8","data":[1,2,3,null])"), "does not fit UINT8"},
       {Input(R"("shape":[1,2,2],"datatype":"UINT8","data":7)"), "neither \"data\""},
       {Input(R"("shape":[1,2,2],"datatype":"UINT8")"), "neither \"data\""},
-      {Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"binary_data_size":4})"), "0 left in the body"},
-      {Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"shared_memory_region":"a"})"), "shared memory"},
+      {Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"binary_data_size":4})"),
+       "0 left in the body"},
+      {Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"shared_memory_region":"a"})"),
+       "shared memory"},
       {Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":[],"data":[1,2,3,4])"), "\"parameters\""},
       {R"({"inputs":[{"name":"image","shape":[1,2,2],"datatype":"UINT8","data":[1,2,3,4]},
                      {"name":"image","shape":[1,2,2],"datatype":"UINT8","data":[1,2,3,4]}]})",
@@ -130,14 +137,25 @@ TEST(ParseInferRequest, EveryWrongValueIsNamedInOneLine) {
   }
 }
 
+TEST(ParseInferRequest, AFloatBeyondItsRangeIsRefused) {
+  const Signature signature = MakeSignature(DType::kF32);
+  EXPECT_THAT(Message(Input(R"("shape":[1,2,2],"datatype":"FP32","data":[1,2,3,1e39])"), signature),
+              HasSubstr("does not fit FP32"));
+  EXPECT_EQ(Message(Input(R"("shape":[1,2,2],"datatype":"FP32","data":[1,2,3,-3.4028235e+38])"), signature),
+            "accepted");
+}
+
 TEST(ParseInferRequest, BinarySizesAreChecked) {
   const auto body = [](int size) {
-    return Input(fmt::format(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{{"binary_data_size":{}}})", size));
+    return Input(
+        fmt::format(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{{"binary_data_size":{}}})", size));
   };
   EXPECT_THAT(Message(body(3) + "abcd", MakeSignature(), body(3).size()), HasSubstr("takes 4 bytes"));
   EXPECT_THAT(Message(body(4) + "abc", MakeSignature(), body(4).size()), HasSubstr("3 left in the body"));
-  EXPECT_THAT(Message(body(4) + "abcde", MakeSignature(), body(4).size()), HasSubstr("1 bytes of binary data belong to no"));
-  EXPECT_THAT(Message(body(-4) + "abcd", MakeSignature(), body(-4).size()), HasSubstr("expected a number of bytes"));
+  EXPECT_THAT(Message(body(4) + "abcde", MakeSignature(), body(4).size()),
+              HasSubstr("1 bytes of binary data belong to no"));
+  EXPECT_THAT(Message(body(-4) + "abcd", MakeSignature(), body(-4).size()),
+              HasSubstr("expected a number of bytes"));
 }
 
 TEST(ParseInferRequest, DeepNestingIsRefusedNotFatal) {
@@ -148,7 +166,8 @@ TEST(ParseInferRequest, DeepNestingIsRefusedNotFatal) {
 
 // Every prefix, and every one-byte change, of a good request is either taken or refused by an Error.
 TEST(ParseInferRequest, NothingButErrorsComesOutOfDamagedRequests) {
-  const std::string header = Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"binary_data_size":4})");
+  const std::string header =
+      Input(R"("shape":[1,2,2],"datatype":"UINT8","parameters":{"binary_data_size":4})");
   const std::string good = header + "abcd";
   int refused = 0, accepted = 0;
   const auto attempt = [&](const std::string& body, size_t length) {
@@ -182,19 +201,22 @@ TEST(ParseHeaderLength, IsANumberWithinTheBody) {
 
 template <class T>
 class DTypes : public testing::Test {};
-using Numbers = testing::Types<float, double, uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>;
+using Numbers =
+    testing::Types<float, double, uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>;
 TYPED_TEST_SUITE(DTypes, Numbers);
 
 // The extremes of every type go through JSON and back unchanged.
 TYPED_TEST(DTypes, RoundTripsThroughJson) {
   using T = TypeParam;
   constexpr DType kType = DTypeOf<T>::value;
-  const std::vector<T> values = {std::numeric_limits<T>::lowest(), std::numeric_limits<T>::max(), T{0}, static_cast<T>(1) / 3};
+  const std::vector<T> values = {std::numeric_limits<T>::lowest(), std::numeric_limits<T>::max(), T{0},
+                                 static_cast<T>(1) / 3};
   Signature signature = MakeSignature(kType, kType);
   signature.outputs = signature.inputs;
   InferRequest asked;
   asked.outputs = {{"image", false}};
-  const auto response = MakeInferResponse(asked, "i", signature, {{"image", Tensor::From<T>({1, 2, 2}, std::span<const T>(values))}});
+  const auto response = MakeInferResponse(
+      asked, "i", signature, {{"image", Tensor::From<T>({1, 2, 2}, std::span<const T>(values))}});
   Json body = Json::parse(response.body);
   EXPECT_EQ(body["id"], "i");
   EXPECT_EQ(body["model_version"], "3");
@@ -212,7 +234,8 @@ TYPED_TEST(DTypes, RoundTripsThroughBinary) {
   signature.outputs = signature.inputs;
   InferRequest asked;
   asked.outputs = {{"image", true}};
-  const auto response = MakeInferResponse(asked, "i", signature, {{"image", Tensor::From<T>({1, 2, 2}, std::span<const T>(values))}});
+  const auto response = MakeInferResponse(
+      asked, "i", signature, {{"image", Tensor::From<T>({1, 2, 2}, std::span<const T>(values))}});
   ASSERT_EQ(response.headers.size(), 1u);
   EXPECT_EQ(response.headers[0].first, "Inference-Header-Content-Length");
   const size_t header = std::stoul(response.headers[0].second);
@@ -228,28 +251,33 @@ TYPED_TEST(DTypes, RoundTripsThroughBinary) {
 TEST(MakeInferResponse, BoolsAreTrueAndFalse) {
   Signature signature = MakeSignature(DType::kBool, DType::kBool);
   signature.outputs = signature.inputs;
-  const auto request = Parse(Input(R"("shape":[1,2,2],"datatype":"BOOL","data":[true,false,false,true])"), signature);
+  const auto request =
+      Parse(Input(R"("shape":[1,2,2],"datatype":"BOOL","data":[true,false,false,true])"), signature);
   InferRequest asked;
   asked.outputs = {{"image", false}};
   const auto response = MakeInferResponse(asked, "i", signature, request.inputs);
   EXPECT_EQ(Json::parse(response.body)["outputs"][0]["data"], Json::parse("[true,false,false,true]"));
-  EXPECT_THAT(Message(Input(R"("shape":[1,2,2],"datatype":"BOOL","data":[1,0,0,1])"), signature), HasSubstr("does not fit BOOL"));
+  EXPECT_THAT(Message(Input(R"("shape":[1,2,2],"datatype":"BOOL","data":[1,0,0,1])"), signature),
+              HasSubstr("does not fit BOOL"));
 }
 
 TEST(MakeInferResponse, WhatJsonCannotHoldIsNull) {
   const std::vector<float> values = {std::numeric_limits<float>::infinity(), std::nanf(""), 1.5f};
   InferRequest asked;
   asked.outputs = {{"logits", false}};
-  const auto response =
-      MakeInferResponse(asked, "i", MakeSignature(), {{"logits", Tensor::From<float>({1, 3}, std::span<const float>(values))}});
+  const auto response = MakeInferResponse(
+      asked, "i", MakeSignature(), {{"logits", Tensor::From<float>({1, 3}, std::span<const float>(values))}});
   EXPECT_EQ(Json::parse(response.body)["outputs"][0]["data"], Json::parse("[null,null,1.5]"));
 }
 
 TEST(Float16, GoesByBinaryOnly) {
   const Signature signature = MakeSignature(DType::kF16, DType::kF16);
-  EXPECT_THAT(Message(Input(R"("shape":[1,2,2],"datatype":"FP16","data":[1,2,3,4])"), signature), HasSubstr("send it as binary"));
-  const std::string header = Input(R"("shape":[1,2,2],"datatype":"FP16","parameters":{"binary_data_size":8})");
-  EXPECT_THAT(Message(header + "abcdefgh", signature, header.size()), HasSubstr("FP16, which has no JSON form"));
+  EXPECT_THAT(Message(Input(R"("shape":[1,2,2],"datatype":"FP16","data":[1,2,3,4])"), signature),
+              HasSubstr("send it as binary"));
+  const std::string header =
+      Input(R"("shape":[1,2,2],"datatype":"FP16","parameters":{"binary_data_size":8})");
+  EXPECT_THAT(Message(header + "abcdefgh", signature, header.size()),
+              HasSubstr("FP16, which has no JSON form"));
 }
 
 TEST(Metadata, NamesShapesAndTypes) {

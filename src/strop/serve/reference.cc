@@ -31,9 +31,11 @@ std::string ColumnFor(const model::ValueInfo& input, size_t inputs, const std::v
     all += (all.empty() ? "" : ", ") + column.name;
   }
   if (inputs == 1 && candidates.size() == 1) return candidates.front();
-  throw Error(Code::kInvalidArgument,
-              fmt::format("{}: no column for the model's input \"{}\" among {}: name one so, or give one the role input",
-                          uri, input.name, all));
+  throw Error(
+      Code::kInvalidArgument,
+      fmt::format(
+          "{}: no column for the model's input \"{}\" among {}: name one so, or give one the role input", uri,
+          input.name, all));
 }
 
 Tensor Pick(const Tensor& tensor, const std::vector<int64_t>& rows) {
@@ -67,7 +69,8 @@ std::vector<int64_t> Sample(int64_t n, int64_t count, uint64_t seed) {
 Tensor Activations(engine::Session& session, const std::string& tap, const TensorMap& reference) {
   Tensor all;
   int64_t rows = reference.begin()->second.shape()[0];
-  const int64_t fixed = session.inputs().front().shape.front();  // a model of one batch size takes whole batches
+  const int64_t fixed =
+      session.inputs().front().shape.front();  // a model of one batch size takes whole batches
   const int64_t batch_rows = fixed > 0 ? fixed : kBatch;
   if (fixed > 0) rows -= rows % fixed;
   for (int64_t begin = 0; begin < rows; begin += batch_rows) {
@@ -76,9 +79,10 @@ Tensor Activations(engine::Session& session, const std::string& tap, const Tenso
     for (const auto& [name, tensor] : reference) batch.emplace(name, tensor.Rows(begin, end));
     const Tensor part = session.Run(batch, {tap}).at(tap);
     if (part.shape().empty() || part.shape()[0] != end - begin) {
-      throw Error(Code::kUnsupported, fmt::format("the activation \"{}\" has the shape {} for {} rows: it cannot be "
-                                                  "watched row by row",
-                                                  tap, ShapeText(part.shape()), end - begin));
+      throw Error(Code::kUnsupported,
+                  fmt::format("the activation \"{}\" has the shape {} for {} rows: it cannot be "
+                              "watched row by row",
+                              tap, ShapeText(part.shape()), end - begin));
     }
     if (!all) {
       Shape shape = part.shape();
@@ -86,7 +90,8 @@ Tensor Activations(engine::Session& session, const std::string& tap, const Tenso
       all = Tensor::New(part.dtype(), shape);
     }
     const size_t row_bytes = part.bytes() / static_cast<size_t>(end - begin);
-    std::memcpy(static_cast<char*>(all.data()) + static_cast<size_t>(begin) * row_bytes, part.data(), part.bytes());
+    std::memcpy(static_cast<char*>(all.data()) + static_cast<size_t>(begin) * row_bytes, part.data(),
+                part.bytes());
   }
   return all;
 }
@@ -100,7 +105,8 @@ void WatchOptions::Validate() const {
     }
   }
   if (reference_rows < 2) {
-    throw Error(Code::kInvalidArgument, fmt::format("reference_rows = {}: expected at least 2", reference_rows));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("reference_rows = {}: expected at least 2", reference_rows));
   }
   for (const double share : {uniform_share, uncertain_share}) {
     if (!(share >= 0 && share <= 1)) {
@@ -119,7 +125,8 @@ TensorMap ReadReference(const std::string& uri, const std::vector<model::ValueIn
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& column = table.at(wanted[i]);
     const int64_t n = column.shape().empty() ? 0 : column.shape()[0];
-    if (n < 2) throw Error(Code::kInvalidArgument, fmt::format("{}: {} rows are too few for a reference", uri, n));
+    if (n < 2)
+      throw Error(Code::kInvalidArgument, fmt::format("{}: {} rows are too few for a reference", uri, n));
     Tensor rows = Pick(column, Sample(n, options.reference_rows, options.seed));
     if (rows.dtype() != inputs[i].dtype) rows = rows.Cast(inputs[i].dtype);
     Shape shape = inputs[i].shape;
@@ -132,9 +139,10 @@ TensorMap ReadReference(const std::string& uri, const std::vector<model::ValueIn
       fits = ElementCount(shape) == rows.size();
     }
     if (!fits) {
-      throw Error(Code::kInvalidArgument,
-                  fmt::format("{}: a row of the column \"{}\" has the shape {}, the model's input \"{}\" is {}", uri,
-                              wanted[i], ShapeText(rows.shape()), inputs[i].name, ShapeText(inputs[i].shape)));
+      throw Error(
+          Code::kInvalidArgument,
+          fmt::format("{}: a row of the column \"{}\" has the shape {}, the model's input \"{}\" is {}", uri,
+                      wanted[i], ShapeText(rows.shape()), inputs[i].name, ShapeText(inputs[i].shape)));
     }
     out.emplace(inputs[i].name, rows.Reshaped(shape));
   }

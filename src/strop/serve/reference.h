@@ -41,13 +41,14 @@ struct STROP_API ModelWatch {
   std::vector<Watched> detectors;
 };
 
-// Reads the reference rows for a model's inputs: `rows` of them, drawn by seed, in the model's dtypes and row shapes.
-// A column serves an input of its name; a sole input also takes the sole column with the role "input". Throws
-// kInvalidArgument naming the input and the columns when none fits.
+// Reads the reference rows for a model's inputs: `rows` of them, drawn by seed, in the model's dtypes and row
+// shapes. A column serves an input of its name; a sole input also takes the sole column with the role
+// "input". Throws kInvalidArgument naming the input and the columns when none fits.
 STROP_API TensorMap ReadReference(const std::string& uri, const std::vector<model::ValueInfo>& inputs,
                                   const WatchOptions& options);
 
-// Calibrates detectors on the reference; `tap` (may be empty) must be a tap of the session, and is computed here.
+// Calibrates detectors on the reference; `tap` (may be empty) must be a tap of the session, and is computed
+// here.
 STROP_API std::unique_ptr<ModelWatch> MakeModelWatch(engine::Session& session, const std::string& tap,
                                                      const TensorMap& reference, const WatchOptions& options);
 

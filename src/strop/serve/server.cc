@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
 #include "strop/base/metrics.h"
@@ -54,8 +54,8 @@ struct Server::Impl {
       observer.emplace(MakeObserverOptions(options));
       api.emplace(options.store, &models, &*observer);
     }
-    service.emplace(MakeServiceOptions(options), &models, observer ? &*observer : nullptr, api ? &*api : nullptr,
-                    [this] { return StatusJson(); });
+    service.emplace(MakeServiceOptions(options), &models, observer ? &*observer : nullptr,
+                    api ? &*api : nullptr, [this] { return StatusJson(); });
     http.emplace(options.http, [this](HttpRequest request, Respond respond) {
       service->Handle(std::move(request), std::move(respond));
     });
@@ -98,7 +98,8 @@ struct Server::Impl {
       const ServedModel& model = *state.model;
       auto detectors = nlohmann::json::array();
       if (observer) {
-        for (const DetectorState& detector : observer->Detectors(model.signature.name, model.signature.version)) {
+        for (const DetectorState& detector :
+             observer->Detectors(model.signature.name, model.signature.version)) {
           detectors.push_back({{"name", detector.name},
                                {"score", detector.score},
                                {"threshold", detector.threshold},

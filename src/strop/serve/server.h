@@ -25,14 +25,15 @@ struct STROP_API ServerOptions {
   double capture = 1.0;                 // share of requests kept
   int64_t capture_rows = 100'000;
   WatchOptions watch;
-  std::chrono::milliseconds drain = std::chrono::seconds(10);  // requests in hand may take so long when stopping
+  std::chrono::milliseconds drain =
+      std::chrono::seconds(10);  // requests in hand may take so long when stopping
 };
 
 // The whole server: HTTP, models, observer, control socket. Thread safe but for construction and destruction.
 class STROP_API Server {
  public:
-  // Binds first (a port in use is told before models load), answers /v2/health from then on, and returns once every
-  // model is loaded, warm and ready. Throws what its parts throw.
+  // Binds first (a port in use is told before models load), answers /v2/health from then on, and returns once
+  // every model is loaded, warm and ready. Throws what its parts throw.
   explicit Server(const ServerOptions& options);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -42,8 +43,8 @@ class STROP_API Server {
   std::string StatusJson() const;
   // Whether the control socket asked for the end.
   bool shutdown_asked() const noexcept;
-  // Not ready, takes no more connections, finishes the requests in hand and the captures, and ends. A second call does
-  // nothing.
+  // Not ready, takes no more connections, finishes the requests in hand and the captures, and ends. A second
+  // call does nothing.
   void Stop();
 
  private:

@@ -40,7 +40,8 @@ void Allow(const HttpRequest& request, std::initializer_list<const char*> method
     if (request.method == method || (request.method == "HEAD" && std::string_view(method) == "GET")) return;
     allowed += (allowed.empty() ? "" : ", ") + std::string(method);
   }
-  HttpResponse response = ErrorResponse(405, fmt::format("method {} is not taken here: use {}", request.method, allowed));
+  HttpResponse response =
+      ErrorResponse(405, fmt::format("method {} is not taken here: use {}", request.method, allowed));
   response.headers.emplace_back("Allow", allowed);
   throw Answered{std::move(response)};
 }
@@ -77,20 +78,25 @@ std::string ConfigJson(const Signature& signature) {
   const auto describe = [](const std::vector<model::ValueInfo>& values) {
     auto out = nlohmann::json::array();
     for (const auto& value : values) {
-      out.push_back({{"name", value.name}, {"data_type", fmt::format("TYPE_{}", WireName(value.dtype))}, {"dims", value.shape}});
+      out.push_back({{"name", value.name},
+                     {"data_type", fmt::format("TYPE_{}", WireName(value.dtype))},
+                     {"dims", value.shape}});
     }
     return out;
   };
-  return nlohmann::json{{"name", signature.name},        {"platform", "onnx"},
-                        {"backend", "strop"},            {"max_batch_size", 0},
-                        {"input", describe(signature.inputs)}, {"output", describe(signature.outputs)}}
+  return nlohmann::json{{"name", signature.name},
+                        {"platform", "onnx"},
+                        {"backend", "strop"},
+                        {"max_batch_size", 0},
+                        {"input", describe(signature.inputs)},
+                        {"output", describe(signature.outputs)}}
       .dump();
 }
 
 }  // namespace
 
-Service::Service(const ServiceOptions& options, ModelRepository* models, Observer* observer, StropApi* strop_api,
-                 std::function<std::string()> status)
+Service::Service(const ServiceOptions& options, ModelRepository* models, Observer* observer,
+                 StropApi* strop_api, std::function<std::string()> status)
     : options_(options),
       models_(models),
       observer_(observer),
@@ -121,7 +127,8 @@ void Service::Handle(HttpRequest request, Respond respond) {
   }
   if (infer) {
     static Counter& refused = Metrics::Global().GetCounter(
-        "strop_serve_refused_total", "Inference requests refused before a model saw them (address, method, overload).");
+        "strop_serve_refused_total",
+        "Inference requests refused before a model saw them (address, method, overload).");
     refused.Add();
   }
   respond(std::move(response));
@@ -144,8 +151,9 @@ void Service::Route(HttpRequest& request, Respond& respond) {
     }
     if (path[2] != "labels" && path[2] != "candidates") NoSuchAddress(request);
     if (strop_api_ == nullptr) {
-      throw Error(Code::kFailedPrecondition,
-                  fmt::format("/strop/v1/{} needs a store: start strop serve with strop.toml or --store", path[2]));
+      throw Error(
+          Code::kFailedPrecondition,
+          fmt::format("/strop/v1/{} needs a store: start strop serve with strop.toml or --store", path[2]));
     }
     return PostSlow(std::move(request), std::move(respond),
                     [this](const HttpRequest& asked) { return strop_api_->Handle(asked); });
@@ -159,7 +167,8 @@ void Service::Route(HttpRequest& request, Respond& respond) {
     Allow(request, {"GET"});
     // The specification's ready body says "live"; KServe's client reads the key of the address.
     const bool good = path[2] == "live" || ready_;
-    return respond(JsonResponse(nlohmann::json{{"live", true}, {"ready", ready_.load()}}.dump(), good ? 200 : 503));
+    return respond(
+        JsonResponse(nlohmann::json{{"live", true}, {"ready", ready_.load()}}.dump(), good ? 200 : 503));
   }
   if (path[1] == "models" && path.size() >= 3) return RouteModel(request, respond);
   if (path[1] == "repository") return RouteRepository(request, respond);
@@ -190,13 +199,13 @@ void Service::RouteModel(HttpRequest& request, Respond& respond) {
   RequireStarted();
   const auto model = models_->Find(path[2], version);
   if (action == "ready") {
-    return respond(
-        JsonResponse(nlohmann::json{{"name", path[2]}, {"live", true}, {"ready", true}}.dump()));
+    return respond(JsonResponse(nlohmann::json{{"name", path[2]}, {"live", true}, {"ready", true}}.dump()));
   }
   if (action == "stats") {
     return respond(JsonResponse(nlohmann::json{{"model_stats", {Statistics(*model)}}}.dump()));
   }
-  respond(JsonResponse(action == "config" ? ConfigJson(model->signature) : ModelMetadataJson(model->signature)));
+  respond(
+      JsonResponse(action == "config" ? ConfigJson(model->signature) : ModelMetadataJson(model->signature)));
 }
 
 void Service::RouteRepository(HttpRequest& request, Respond& respond) {
@@ -212,7 +221,8 @@ void Service::RouteRepository(HttpRequest& request, Respond& respond) {
     }
     return respond(JsonResponse(all.dump()));
   }
-  if (path.size() != 5 || path[2] != "models" || (path[4] != "load" && path[4] != "unload")) NoSuchAddress(request);
+  if (path.size() != 5 || path[2] != "models" || (path[4] != "load" && path[4] != "unload"))
+    NoSuchAddress(request);
   Allow(request, {"POST"});
   RequireStarted();
   PostSlow(std::move(request), std::move(respond), [this](const HttpRequest& asked) {
@@ -225,8 +235,9 @@ void Service::RouteRepository(HttpRequest& request, Respond& respond) {
       const auto body = nlohmann::json::parse(asked.body, nullptr, false);
       if (!body.is_object()) throw Error(Code::kInvalidArgument, "the body is not a JSON object");
       if (const auto found = body.find("parameters"); found != body.end() && !found->empty()) {
-        throw Error(Code::kUnsupported, "load takes no parameters here: it reads the model's file again; another file "
-                                        "goes through the control socket");
+        throw Error(Code::kUnsupported,
+                    "load takes no parameters here: it reads the model's file again; another file "
+                    "goes through the control socket");
       }
     }
     models_->Reload(name);
@@ -235,22 +246,25 @@ void Service::RouteRepository(HttpRequest& request, Respond& respond) {
 }
 
 void Service::RequireStarted() const {
-  if (!started_) throw Error(Code::kUnavailable, "the server is not ready: its models are loading; try again soon");
+  if (!started_)
+    throw Error(Code::kUnavailable, "the server is not ready: its models are loading; try again soon");
 }
 
-void Service::PostSlow(HttpRequest request, Respond respond, std::function<HttpResponse(const HttpRequest&)> work) {
+void Service::PostSlow(HttpRequest request, Respond respond,
+                       std::function<HttpResponse(const HttpRequest&)> work) {
   const Respond on_full = respond;
-  const bool taken = slow_.Post([request = std::move(request), respond = std::move(respond), work = std::move(work)] {
-    HttpResponse response;
-    try {
-      response = work(request);
-    } catch (const Error& failure) {
-      response = ErrorResponse(StatusOf(failure.code()), failure.what());
-    } catch (const std::exception& failure) {
-      response = ErrorResponse(500, failure.what());
-    }
-    respond(std::move(response));
-  });
+  const bool taken =
+      slow_.Post([request = std::move(request), respond = std::move(respond), work = std::move(work)] {
+        HttpResponse response;
+        try {
+          response = work(request);
+        } catch (const Error& failure) {
+          response = ErrorResponse(StatusOf(failure.code()), failure.what());
+        } catch (const std::exception& failure) {
+          response = ErrorResponse(500, failure.what());
+        }
+        respond(std::move(response));
+      });
   if (!taken) on_full(ErrorResponse(503, "too many requests wait for the store: try again later"));
 }
 
@@ -278,7 +292,8 @@ void Service::PostInfer(HttpRequest& request, Respond& respond, const std::strin
         respond(std::move(response));
       });
   if (!taken) {
-    on_full(ErrorResponse(503, fmt::format("{} requests wait already: try again later", options_.queue_limit)));
+    on_full(
+        ErrorResponse(503, fmt::format("{} requests wait already: try again later", options_.queue_limit)));
   }
 }
 
@@ -291,7 +306,8 @@ HttpResponse Service::Infer(const HttpRequest& request, const std::shared_ptr<co
     return ErrorResponse(
         415, fmt::format("Content-Encoding {} is not taken: send the body as it is", encoding.substr(0, 40)));
   }
-  const auto header_length = ParseHeaderLength(request.Header("inference-header-content-length"), request.body.size());
+  const auto header_length =
+      ParseHeaderLength(request.Header("inference-header-content-length"), request.body.size());
   InferRequest asked = ParseInferRequest(request.body, header_length, model.signature);
   if (asked.id.empty()) asked.id = NewRequestId();
   const bool captured = observer_ != nullptr && observer_->Wants(asked.id);

@@ -16,23 +16,23 @@
 namespace strop::serve {
 
 struct STROP_API ServiceOptions {
-  int workers = 2;             // requests computed side by side
-  size_t queue_limit = 1024;   // requests that wait for a worker; one more is answered 503
+  int workers = 2;            // requests computed side by side
+  size_t queue_limit = 1024;  // requests that wait for a worker; one more is answered 503
 };
 
-// Answers the protocol's addresses. Handle never blocks: inference goes to the workers, what touches the store or
-// loads a model to one thread of its own, the rest is answered at once. Thread safe.
+// Answers the protocol's addresses. Handle never blocks: inference goes to the workers, what touches the
+// store or loads a model to one thread of its own, the rest is answered at once. Thread safe.
 class STROP_API Service {
  public:
-  // `observer` and `strop_api` may be null: nothing is captured, and labels and candidates are refused. All outlive the
-  // service. `status` makes the JSON of /strop/v1/status.
+  // `observer` and `strop_api` may be null: nothing is captured, and labels and candidates are refused. All
+  // outlive the service. `status` makes the JSON of /strop/v1/status.
   Service(const ServiceOptions& options, ModelRepository* models, Observer* observer, StropApi* strop_api,
           std::function<std::string()> status);
   ~Service();  // Stop
 
   void Handle(HttpRequest request, Respond respond);
-  // What /v2/health/ready says. Inference is refused with 503 until it was ready once; a server that stops still
-  // answers the requests that reach it.
+  // What /v2/health/ready says. Inference is refused with 503 until it was ready once; a server that stops
+  // still answers the requests that reach it.
   void SetReady(bool ready) noexcept {
     ready_ = ready;
     if (ready) started_ = true;

@@ -43,7 +43,8 @@ watch::Label ParseLabel(const Json& object) {
   out.request_id = Text(object, "request_id", "a label");
   const auto label = object.find("label");
   if (label == object.end()) {
-    throw Error(Code::kInvalidArgument, fmt::format("the label of request \"{}\" lacks \"label\"", out.request_id));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("the label of request \"{}\" lacks \"label\"", out.request_id));
   }
   if (label->is_number_integer() && !(label->is_number_unsigned() && label->get<uint64_t>() > INT64_MAX)) {
     out.label = label->get<int64_t>();
@@ -65,7 +66,8 @@ int64_t Limit(const HttpRequest& request) {
   int64_t limit = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), limit);
   if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || limit < 1 || limit > 100'000) {
-    throw Error(Code::kInvalidArgument, fmt::format("limit = \"{}\": expected 1 to 100000", text.substr(0, 40)));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("limit = \"{}\": expected 1 to 100000", text.substr(0, 40)));
   }
   return limit;
 }
@@ -114,15 +116,19 @@ struct StropApi::Impl {
     models->Find(model);
     std::error_code ignored;
     if (!path.is_absolute() || !std::filesystem::is_regular_file(path, ignored)) {
-      throw Error(Code::kInvalidArgument,
-                  fmt::format("candidate \"{}\": expected the absolute path of an ONNX file on the server's machine",
-                              path.string().substr(0, 200)));
+      throw Error(
+          Code::kInvalidArgument,
+          fmt::format("candidate \"{}\": expected the absolute path of an ONNX file on the server's machine",
+                      path.string().substr(0, 200)));
     }
     int64_t id = 0;
     database.Transaction([&] {
-      const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-      database.Run("INSERT INTO candidates (model, path, state, evidence_json, time) VALUES (?, ?, 'offered', '{}', ?)",
-                   {model, path.string(), now});
+      const double now =
+          std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+      database.Run(
+          "INSERT INTO candidates (model, path, state, evidence_json, time) VALUES (?, ?, 'offered', '{}', "
+          "?)",
+          {model, path.string(), now});
       id = database.LastId();
       database.Log("serve", "candidate", Json{{"id", id}, {"model", model}, {"path", path.string()}}.dump());
     });
@@ -132,8 +138,8 @@ struct StropApi::Impl {
   HttpResponse List(const HttpRequest& request) {
     Json out = Json::array();
     database.Query(
-        "SELECT id, model, path, state, evidence_json, time FROM candidates ORDER BY id DESC LIMIT ?", {Limit(request)},
-        [&](const store::Row& row) {
+        "SELECT id, model, path, state, evidence_json, time FROM candidates ORDER BY id DESC LIMIT ?",
+        {Limit(request)}, [&](const store::Row& row) {
           Json evidence = Json::parse(row.Text(4), nullptr, false);
           if (evidence.is_discarded()) evidence = row.Text(4);
           out.push_back({{"id", row.Int(0)},
@@ -161,7 +167,8 @@ HttpResponse StropApi::Handle(const HttpRequest& request) {
   const auto& path = request.path;  // strop, v1, labels or candidates, …
   const bool get = request.method == "GET" || request.method == "HEAD";
   const bool post = request.method == "POST";
-  if (path[2] == "labels" && path.size() == 3) return post ? impl_->PutLabels(request) : WrongMethod(request, "POST");
+  if (path[2] == "labels" && path.size() == 3)
+    return post ? impl_->PutLabels(request) : WrongMethod(request, "POST");
   if (path[2] == "labels" && path.size() == 4 && path[3] == "wanted") {
     return get ? impl_->Wanted(request) : WrongMethod(request, "GET");
   }

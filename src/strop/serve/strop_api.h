@@ -14,7 +14,8 @@ namespace strop::serve {
 //   POST /strop/v1/labels      {"request_id", "label"} or a list of them -> {"labelled": n}; all or none
 //   GET  /strop/v1/labels/wanted?limit=N                                 -> [{"request_id", "reason"}]
 //   POST /strop/v1/candidates  {"model", "path"}                         -> {"id", "state": "offered"}
-//   GET  /strop/v1/candidates                                            -> [{id, model, path, state, evidence, time}]
+//   GET  /strop/v1/candidates                                            -> [{id, model, path, state,
+//   evidence, time}]
 // What is answered 200 is committed. Used by one thread.
 class STROP_API StropApi {
  public:
