@@ -172,6 +172,7 @@ TEST(ProcessTest, AProgramThatIsNotThereIsSaidAtOnce) {
 }
 
 TEST(ProcessTest, TheVerbsLieBesideTheLibrary) {
+  std::filesystem::create_directories(STROP_BIN_DIR);  // where the tests are built alone
   EXPECT_EQ(VerbFolder(), std::filesystem::path(STROP_BIN_DIR));
   setenv("STROP_BIN_DIR", "/elsewhere", 1);
   EXPECT_EQ(VerbFolder(), "/elsewhere");
