@@ -134,7 +134,8 @@ int Search(const Project& project, const TuneArguments& arguments, Console& cons
   for (const TrialRecord& trial : study.Trials()) count(trial);
   if (finished > 0) console.Say(fmt::format("study {} goes on after {} trials", study.name(), finished));
   console.Progress("tune", finished, project.tune.trials, Best(study, options.metric));
-  tune::RunStudy(study, options, project.tune.trials, [&](const TrialRecord& trial) {
+  // Trials that failed before this call do not count: a mended trainer gets all of its own.
+  tune::RunStudy(study, options, project.tune.trials + failed, [&](const TrialRecord& trial) {
     count(trial);
     if (trial.state == TrialState::kFailed) console.Say(failure);
     console.Progress("tune", finished, project.tune.trials, Best(study, options.metric));
