@@ -22,12 +22,14 @@ TEST(SobolTest, FirstPointsAreTheTextbooks) {
 }
 
 TEST(SobolTest, EveryDimensionIsAPermutationOfTheStrata) {
-  for (bool shift : {false, true})
-    for (size_t d = 0; d < kSobolDimensions; ++d) {
-      std::set<int> strata;
-      for (uint64_t i = 0; i < 256; ++i) strata.insert(static_cast<int>(SobolPoint(i, kSobolDimensions, 7, shift)[d] * 256));
-      EXPECT_EQ(strata.size(), 256u) << d;
+  for (bool shift : {false, true}) {
+    std::vector<std::set<int>> strata(kSobolDimensions);
+    for (uint64_t i = 0; i < 256; ++i) {
+      const auto point = SobolPoint(i, kSobolDimensions, 7, shift);
+      for (size_t d = 0; d < kSobolDimensions; ++d) strata[d].insert(static_cast<int>(point[d] * 256));
     }
+    for (size_t d = 0; d < kSobolDimensions; ++d) EXPECT_EQ(strata[d].size(), 256u) << d;
+  }
 }
 
 Space Small() {

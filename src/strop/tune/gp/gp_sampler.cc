@@ -22,7 +22,7 @@ constexpr size_t kMaxSamples = 1000;  // the cost of a suggestion grows with the
 constexpr int kRandomCandidates = 256;
 constexpr int kLocalCandidates = 64;
 constexpr size_t kStarts = 4;
-constexpr int64_t kDoubt = 4;
+constexpr int64_t kDoubt = 3;
 // Whole numbers up to this many values are tried one by one, others by their neighbours.
 constexpr int64_t kFewValues = 8;
 
