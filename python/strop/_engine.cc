@@ -39,7 +39,8 @@ nb::list Plan(const std::vector<engine::LayerPlan>& layers) {
   for (const engine::LayerPlan& layer : layers) {
     nb::dict candidates;
     for (const auto& candidate : layer.candidates) {
-      candidates[candidate.kernel.c_str()] = candidate.seconds < 0 ? nb::object(nb::none()) : nb::cast(candidate.seconds);
+      candidates[candidate.kernel.c_str()] =
+          candidate.seconds < 0 ? nb::object(nb::none()) : nb::cast(candidate.seconds);
     }
     nb::dict row;
     row["layer"] = layer.layer;

@@ -49,7 +49,8 @@ std::map<std::string, Shape> ParseShapes(const std::vector<std::string>& texts) 
         if (shape.back() < 1) throw std::invalid_argument(text);
       }
     } catch (const std::logic_error&) {
-      throw CLI::ValidationError("--shape", fmt::format("{}: expected NAME=SIZE,SIZE,… as image=1,3,224,224", text));
+      throw CLI::ValidationError("--shape",
+                                 fmt::format("{}: expected NAME=SIZE,SIZE,… as image=1,3,224,224", text));
     }
     shapes[text.substr(0, equals)] = shape;
   }
@@ -90,7 +91,8 @@ double LargestDifference(const TensorMap& ours, const TensorMap& theirs, const s
   for (const auto& [name, tensor] : ours) {
     const auto found = theirs.find(name);
     if (found == theirs.end() || found->second.shape() != tensor.shape()) {
-      throw Error(Code::kFailedPrecondition, fmt::format("{} answers no {} of shape {}", peer, name, ShapeText(tensor.shape())));
+      throw Error(Code::kFailedPrecondition,
+                  fmt::format("{} answers no {} of shape {}", peer, name, ShapeText(tensor.shape())));
     }
     const Tensor a = tensor.Cast(DType::kF64), b = found->second.Cast(DType::kF64);
     for (size_t i = 0; i < a.As<double>().size(); ++i) {
@@ -119,8 +121,9 @@ json Roofline(const std::map<std::string, engine::Work>& work, double seconds, i
   }
   const double peak = engine::MeasurePeakFlops(HighestIsa(Cpu()), threads);
   const double bandwidth = engine::MeasureReadBandwidth(threads);
-  json roof = {{"peak_gflops", peak * 1e-9}, {"bandwidth_gbs", bandwidth * 1e-9}, {"gflop", total.flops * 1e-9},
-               {"gbyte", total.bytes * 1e-9}, {"gflops", total.flops / seconds * 1e-9}, {"bits", bits}};
+  json roof = {
+      {"peak_gflops", peak * 1e-9},  {"bandwidth_gbs", bandwidth * 1e-9},      {"gflop", total.flops * 1e-9},
+      {"gbyte", total.bytes * 1e-9}, {"gflops", total.flops / seconds * 1e-9}, {"bits", bits}};
   if (total.bytes > 0) {
     const double intensity = total.flops / total.bytes;
     roof["flop_per_byte"] = intensity;
@@ -131,47 +134,54 @@ json Roofline(const std::map<std::string, engine::Work>& work, double seconds, i
 }
 
 std::string Table(const json& result) {
-  std::string text = fmt::format("{} · batch {} · {} threads · {} · {}\n\n", result["model"].get<std::string>(),
-                                 result["batch"].get<int64_t>(), result["threads"].get<int>(),
-                                 result["isa"].get<std::string>(), result["cpu"].get<std::string>());
-  text += fmt::format("{:<24}{:>12}{:>12}{:>14}{:>10}{:>14}\n", "runtime", "p50 µs", "p99 µs", "rows/s", "load ms",
-                      "max |diff|");
+  std::string text =
+      fmt::format("{} · batch {} · {} threads · {} · {}\n\n", result["model"].get<std::string>(),
+                  result["batch"].get<int64_t>(), result["threads"].get<int>(),
+                  result["isa"].get<std::string>(), result["cpu"].get<std::string>());
+  text += fmt::format("{:<24}{:>12}{:>12}{:>14}{:>10}{:>14}\n", "runtime", "p50 µs", "p99 µs", "rows/s",
+                      "load ms", "max |diff|");
   for (const json& each : result["runtimes"]) {
-    text += fmt::format("{:<24}{:>12.1f}{:>12.1f}{:>14.0f}{:>10.1f}{:>14.2g}\n", each["runtime"].get<std::string>(),
-                        each["p50_seconds"].get<double>() * 1e6, each["p99_seconds"].get<double>() * 1e6,
-                        each["rows_per_second"].get<double>(), each["load_seconds"].get<double>() * 1e3,
-                        each["max_abs_difference"].get<double>());
+    text += fmt::format("{:<24}{:>12.1f}{:>12.1f}{:>14.0f}{:>10.1f}{:>14.2g}\n",
+                        each["runtime"].get<std::string>(), each["p50_seconds"].get<double>() * 1e6,
+                        each["p99_seconds"].get<double>() * 1e6, each["rows_per_second"].get<double>(),
+                        each["load_seconds"].get<double>() * 1e3, each["max_abs_difference"].get<double>());
   }
   text += "\ncandidates of the whole model: ";
   for (const json& each : result["candidates"]) {
-    text += fmt::format("{} {:.1f} µs  ", each["kernel"].get<std::string>(), each["seconds"].get<double>() * 1e6);
+    text +=
+        fmt::format("{} {:.1f} µs  ", each["kernel"].get<std::string>(), each["seconds"].get<double>() * 1e6);
   }
-  text += fmt::format("-> {}\n\n{:<40}{:<20}{:<32}{:>10}{:>8}{:>10}\n", result["candidate"].get<std::string>(), "layer",
-                      "op", "kernel", "µs", "share", "GFLOP/s");
+  text +=
+      fmt::format("-> {}\n\n{:<40}{:<20}{:<32}{:>10}{:>8}{:>10}\n", result["candidate"].get<std::string>(),
+                  "layer", "op", "kernel", "µs", "share", "GFLOP/s");
   for (const json& layer : result["layers"]) {
-    const std::string rate = layer.contains("gflops") ? fmt::format("{:.1f}", layer["gflops"].get<double>()) : "";
-    text += fmt::format("{:<40.39}{:<20.19}{:<32.31}{:>10.1f}{:>7.1f}%{:>10}\n", layer["layer"].get<std::string>(),
-                        layer["op"].get<std::string>(), layer["kernel"].get<std::string>(),
-                        layer["seconds"].get<double>() * 1e6, layer["share"].get<double>() * 100, rate);
+    const std::string rate =
+        layer.contains("gflops") ? fmt::format("{:.1f}", layer["gflops"].get<double>()) : "";
+    text += fmt::format("{:<40.39}{:<20.19}{:<32.31}{:>10.1f}{:>7.1f}%{:>10}\n",
+                        layer["layer"].get<std::string>(), layer["op"].get<std::string>(),
+                        layer["kernel"].get<std::string>(), layer["seconds"].get<double>() * 1e6,
+                        layer["share"].get<double>() * 100, rate);
   }
   if (!result["dense"].empty()) {
     text += "\ndense layers, µs a kernel:\n";
     for (const json& layer : result["dense"]) {
       text += fmt::format("  {} ({})", layer["layer"].get<std::string>(), layer["op"].get<std::string>());
       for (const json& each : layer["candidates"]) {
-        text += fmt::format("  {} {:.1f}", each["kernel"].get<std::string>(), each["seconds"].get<double>() * 1e6);
+        text += fmt::format("  {} {:.1f}", each["kernel"].get<std::string>(),
+                            each["seconds"].get<double>() * 1e6);
       }
       text += fmt::format(" -> {}\n", layer["kernel"].get<std::string>());
     }
   }
   const json& roof = result["roofline"];
-  text += fmt::format("\nroofline: {:.1f} GFLOP/s f32 and {:.1f} GB/s measured", roof["peak_gflops"].get<double>(),
-                      roof["bandwidth_gbs"].get<double>());
+  text += fmt::format("\nroofline: {:.1f} GFLOP/s f32 and {:.1f} GB/s measured",
+                      roof["peak_gflops"].get<double>(), roof["bandwidth_gbs"].get<double>());
   if (roof.contains("flop_per_byte")) {
-    text += fmt::format("; the model does {:.4f} GFLOP at {:.1f} FLOP/byte ({} bound) and reaches {:.1f} GFLOP/s, {:.0f}% of the f32 peak",
-                        roof["gflop"].get<double>(), roof["flop_per_byte"].get<double>(),
-                        roof["bound"].get<std::string>(), roof["gflops"].get<double>(),
-                        roof["share_of_peak"].get<double>() * 100);
+    text += fmt::format(
+        "; the model does {:.4f} GFLOP at {:.1f} FLOP/byte ({} bound) and reaches {:.1f} GFLOP/s, {:.0f}% of "
+        "the f32 peak",
+        roof["gflop"].get<double>(), roof["flop_per_byte"].get<double>(), roof["bound"].get<std::string>(),
+        roof["gflops"].get<double>(), roof["share_of_peak"].get<double>() * 100);
   }
   return text;
 }
@@ -188,10 +198,14 @@ json Layers(const BenchOptions& options, const TensorMap& inputs, int threads,
   json layers = json::array();
   for (const engine::LayerProfile& layer : session->profile()) {
     const double each = layer.seconds / static_cast<double>(std::max<int64_t>(layer.calls, 1));
-    json row = {{"layer", layer.layer}, {"op", layer.op}, {"kernel", layer.kernel}, {"seconds", each},
+    json row = {{"layer", layer.layer},
+                {"op", layer.op},
+                {"kernel", layer.kernel},
+                {"seconds", each},
                 {"share", total > 0 ? layer.seconds / total : 0}};
     // OpenVINO names a convolution by its node, and says when it took the bias out.
-    if (const auto found = work.find(layer.layer.substr(0, layer.layer.rfind("/WithoutBiases"))); found != work.end() && each > 0) {
+    if (const auto found = work.find(layer.layer.substr(0, layer.layer.rfind("/WithoutBiases")));
+        found != work.end() && each > 0) {
       row["gflops"] = found->second.flops / each * 1e-9;
     }
     layers.push_back(row);
@@ -206,7 +220,8 @@ int Bench(Console& console, const BenchOptions& options) {
   tune.shapes = ParseShapes(options.shapes);
   tune.seconds = options.seconds / 2;
   console.Progress("bench", 0, 3, "timing candidates");
-  const engine::SavedPlan plan = options.keep_plan ? engine::MakePlan(options.model, tune) : engine::TunePlan(options.model, tune);
+  const engine::SavedPlan plan =
+      options.keep_plan ? engine::MakePlan(options.model, tune) : engine::TunePlan(options.model, tune);
 
   ThrowIfInterrupted();
   console.Progress("bench", 1, 3, "measuring");
@@ -229,12 +244,13 @@ int Bench(Console& console, const BenchOptions& options) {
     peers.back()->Run(3);
     contenders.push_back(std::move(contender));
   }
-  // Turns of some 50 ms, so that every contender meets the same spells of the machine; a breath between them lets the
-  // last one's threads stop spinning.
+  // Turns of some 50 ms, so that every contender meets the same spells of the machine; a breath between them
+  // lets the last one's threads stop spinning.
   const double once = Quantile(RunOurs(*session, inputs, 10), 0.5);
   const int turn = std::clamp(static_cast<int>(0.05 / std::max(once, 1e-7)), 3, 2000);
   const Clock::time_point start = Clock::now();
-  for (int round = 0; round < 5 || std::chrono::duration<double>(Clock::now() - start).count() < options.seconds; ++round) {
+  for (int round = 0;
+       round < 5 || std::chrono::duration<double>(Clock::now() - start).count() < options.seconds; ++round) {
     ThrowIfInterrupted();
     for (size_t i = 0; i < contenders.size(); ++i) {
       const std::vector<double> seconds = i == 0 ? RunOurs(*session, inputs, turn) : peers[i - 1]->Run(turn);
@@ -250,9 +266,14 @@ int Bench(Console& console, const BenchOptions& options) {
   const auto work = engine::CountWork(model::Graph::Load(options.model), shapes);
   int bits = 32;
   for (const engine::LayerPlan& layer : session->plan()) bits = std::min(bits, layer.bits);
-  json result = {{"model", options.model.string()}, {"batch", options.batch}, {"threads", tune.threads},
-                 {"isa", plan.key.isa}, {"cpu", plan.key.cpu}, {"candidate", plan.candidate}};
-  for (const Contender& contender : contenders) result["runtimes"].push_back(ToJson(contender, options.batch));
+  json result = {{"model", options.model.string()},
+                 {"batch", options.batch},
+                 {"threads", tune.threads},
+                 {"isa", plan.key.isa},
+                 {"cpu", plan.key.cpu},
+                 {"candidate", plan.candidate}};
+  for (const Contender& contender : contenders)
+    result["runtimes"].push_back(ToJson(contender, options.batch));
   const json saved = json::parse(plan.ToJson());
   result["candidates"] = saved["candidates"];
   result["dense"] = saved["layers"];
@@ -271,18 +292,25 @@ int main(int argc, char** argv) {
   BenchOptions options;
   return RunVerb(
       argc, argv,
-      {"bench", "latency, throughput, time by layer and roofline of a model on this machine; saves the fastest plan",
+      {"bench",
+       "latency, throughput, time by layer and roofline of a model on this machine; saves the fastest plan",
        "  strop bench model.onnx --batch 32\n"
        "  strop bench model.onnx --threads 2 --against onnxruntime,openvino --json"},
       [&](CLI::App& app) {
         app.add_option("model", options.model, "ONNX model")->required();
-        app.add_option("--batch", options.batch, "rows a run")->capture_default_str()->check(CLI::PositiveNumber);
+        app.add_option("--batch", options.batch, "rows a run")
+            ->capture_default_str()
+            ->check(CLI::PositiveNumber);
         app.add_option("--threads", options.threads, "0: every usable CPU")->capture_default_str();
-        app.add_option("--against", options.against, "onnxruntime, openvino: of the Python in STROP_PYTHON or PATH")
+        app.add_option("--against", options.against,
+                       "onnxruntime, openvino: of the Python in STROP_PYTHON or PATH")
             ->delimiter(',')
             ->check(CLI::IsMember({"onnxruntime", "openvino"}));
-        app.add_option("--shape", options.shapes, "NAME=1,3,224,224: an input with other dynamic sizes than the batch");
-        app.add_option("--seconds", options.seconds, "about how long to measure")->capture_default_str()->check(CLI::PositiveNumber);
+        app.add_option("--shape", options.shapes,
+                       "NAME=1,3,224,224: an input with other dynamic sizes than the batch");
+        app.add_option("--seconds", options.seconds, "about how long to measure")
+            ->capture_default_str()
+            ->check(CLI::PositiveNumber);
         app.add_flag("--keep-plan", options.keep_plan, "leave MODEL.plan.json as it is");
       },
       [&](Console& console) { return Bench(console, options); });

@@ -37,18 +37,30 @@ struct Feed {
 
 int Digits(DType dtype) {  // whole numbers up to 2^digits are exact
   switch (dtype) {
-    case DType::kBool: return 1;
-    case DType::kI8: return 7;
-    case DType::kU8: return 8;
-    case DType::kF16: return 11;
-    case DType::kI16: return 15;
-    case DType::kU16: return 16;
-    case DType::kF32: return 24;
-    case DType::kI32: return 31;
-    case DType::kU32: return 32;
-    case DType::kF64: return 53;
-    case DType::kI64: return 63;
-    case DType::kU64: return 64;
+    case DType::kBool:
+      return 1;
+    case DType::kI8:
+      return 7;
+    case DType::kU8:
+      return 8;
+    case DType::kF16:
+      return 11;
+    case DType::kI16:
+      return 15;
+    case DType::kU16:
+      return 16;
+    case DType::kF32:
+      return 24;
+    case DType::kI32:
+      return 31;
+    case DType::kU32:
+      return 32;
+    case DType::kF64:
+      return 53;
+    case DType::kI64:
+      return 63;
+    case DType::kU64:
+      return 64;
   }
   return 0;
 }
@@ -56,7 +68,8 @@ int Digits(DType dtype) {  // whole numbers up to 2^digits are exact
 bool IsFloat(DType dtype) { return dtype == DType::kF16 || dtype == DType::kF32 || dtype == DType::kF64; }
 
 bool IsUnsigned(DType dtype) {
-  return dtype == DType::kBool || dtype == DType::kU8 || dtype == DType::kU16 || dtype == DType::kU32 || dtype == DType::kU64;
+  return dtype == DType::kBool || dtype == DType::kU8 || dtype == DType::kU16 || dtype == DType::kU32 ||
+         dtype == DType::kU64;
 }
 
 // Whether every value of `from` is a value of `to`.
@@ -81,27 +94,33 @@ data::Column ColumnFor(const ValueInfo& input, const engine::Session& session, c
     if (column.role == data::Role::kInput) inputs.push_back(column);
   }
   if (session.inputs().size() == 1 && inputs.size() == 1) return inputs[0];
-  throw Error(Code::kNotFound, fmt::format("{} has no column {}: the model's inputs are {}, the columns are {}", source,
-                                           input.name, fmt::join(InputNames(session), ", "),
-                                           fmt::join(schema.field_names(), ", ")));
+  throw Error(
+      Code::kNotFound,
+      fmt::format("{} has no column {}: the model's inputs are {}, the columns are {}", source, input.name,
+                  fmt::join(InputNames(session), ", "), fmt::join(schema.field_names(), ", ")));
 }
 
 void CheckFeed(const Feed& feed, const InferOptions& options) {
   const ValueInfo& input = *feed.input;
   const Shape row(input.shape.begin() + (input.shape.empty() ? 0 : 1), input.shape.end());
   if (input.shape.empty() || std::find(row.begin(), row.end(), -1) != row.end()) {
-    throw Error(Code::kUnsupported, fmt::format("input {} is {}: only models whose first size is the batch and whose "
-                                                "other sizes are fixed read rows", input.name, ShapeText(input.shape)));
+    throw Error(Code::kUnsupported,
+                fmt::format("input {} is {}: only models whose first size is the batch and whose "
+                            "other sizes are fixed read rows",
+                            input.name, ShapeText(input.shape)));
   }
   if (ElementCount(row) != ElementCount(feed.column.shape)) {
-    throw Error(Code::kInvalidArgument, fmt::format("column {} has rows of shape {}: input {} wants {}", feed.column.name,
-                                                    ShapeText(feed.column.shape), input.name, ShapeText(row)));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("column {} has rows of shape {}: input {} wants {}", feed.column.name,
+                            ShapeText(feed.column.shape), input.name, ShapeText(row)));
   }
   if (!options.cast && !Lossless(feed.column.dtype, input.dtype)) {
-    throw Error(Code::kInvalidArgument,
-                fmt::format("column {} is {}, input {} is {}, which cannot hold every value: convert the column, or pass "
-                            "--cast to round", feed.column.name, DTypeName(feed.column.dtype), input.name,
-                            DTypeName(input.dtype)));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format(
+            "column {} is {}, input {} is {}, which cannot hold every value: convert the column, or pass "
+            "--cast to round",
+            feed.column.name, DTypeName(feed.column.dtype), input.name, DTypeName(input.dtype)));
   }
 }
 
@@ -135,8 +154,10 @@ class Answer {
   }
   void Add(const std::string& name, const Tensor& rows, int64_t count) {
     if (rows.shape().empty() || rows.shape()[0] < count) {
-      throw Error(Code::kUnsupported, fmt::format("output {} is {} for {} rows: only outputs with a row for each row of "
-                                                  "input become columns", name, ShapeText(rows.shape()), count));
+      throw Error(Code::kUnsupported,
+                  fmt::format("output {} is {} for {} rows: only outputs with a row for each row of "
+                              "input become columns",
+                              name, ShapeText(rows.shape()), count));
     }
     data::Column column;
     column.name = name;
@@ -171,7 +192,8 @@ class Answer {
 };
 
 int Infer(Console& console, const InferOptions& options) {
-  if (options.batch < 1) throw CLI::ValidationError("--batch", fmt::format("{}: expected 1 or more", options.batch));
+  if (options.batch < 1)
+    throw CLI::ValidationError("--batch", fmt::format("{}: expected 1 or more", options.batch));
   engine::SessionOptions session_options;
   session_options.threads = options.threads;
   const auto session = engine::Session::Load(options.model, session_options);
@@ -188,7 +210,8 @@ int Infer(Console& console, const InferOptions& options) {
   }
   for (const ValueInfo& output : session->outputs()) {
     if (std::find(options.keep.begin(), options.keep.end(), output.name) != options.keep.end()) {
-      throw Error(Code::kInvalidArgument, fmt::format("--keep {} would hide the model's output of that name", output.name));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("--keep {} would hide the model's output of that name", output.name));
     }
   }
   std::sort(columns.begin(), columns.end());
@@ -211,7 +234,8 @@ int Infer(Console& console, const InferOptions& options) {
       const Clock::time_point before = Clock::now();
       const TensorMap outputs = session->Run(inputs);
       running += std::chrono::duration<double>(Clock::now() - before).count();
-      for (const ValueInfo& output : session->outputs()) answer.Add(output.name, outputs.at(output.name), end - begin);
+      for (const ValueInfo& output : session->outputs())
+        answer.Add(output.name, outputs.at(output.name), end - begin);
       console.Progress("infer", begin + (end - begin), table->num_rows(), file.filename().string());
     }
     rows += table->num_rows();
@@ -220,7 +244,10 @@ int Infer(Console& console, const InferOptions& options) {
   if (rows == 0) throw Error(Code::kInvalidArgument, fmt::format("{} has no rows", options.data));
   data::WriteParquet(*answer.Table(), options.output);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  console.Result({{"rows", rows}, {"output", options.output.string()}, {"seconds", seconds}, {"model_seconds", running},
+  console.Result({{"rows", rows},
+                  {"output", options.output.string()},
+                  {"seconds", seconds},
+                  {"model_seconds", running},
                   {"rows_per_second", static_cast<double>(rows) / seconds}},
                  fmt::format("{} rows -> {} in {:.2f} s ({:.0f} rows/s, {:.0f} in the model)", rows,
                              options.output.string(), seconds, static_cast<double>(rows) / seconds,
@@ -242,7 +269,9 @@ int main(int argc, char** argv) {
       [&](CLI::App& app) {
         app.add_option("model", options.model, "ONNX model")->required();
         app.add_option("--data", options.data, "Parquet or Arrow IPC: path, file:// URI or glob")->required();
-        app.add_option("-o,--output", options.output, "Parquet file to write: a column an output, in row order")->required();
+        app.add_option("-o,--output", options.output,
+                       "Parquet file to write: a column an output, in row order")
+            ->required();
         app.add_option("--keep", options.keep, "columns to copy beside the outputs")->delimiter(',');
         app.add_option("--batch", options.batch, "rows a run")->capture_default_str();
         app.add_option("--threads", options.threads, "0: every usable CPU")->capture_default_str();

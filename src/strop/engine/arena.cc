@@ -8,17 +8,21 @@
 namespace strop::engine {
 
 ArenaLayout PlanArena(const std::vector<Lifetime>& values) {
-  const auto aligned = [](size_t bytes) { return (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment; };
+  const auto aligned = [](size_t bytes) {
+    return (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+  };
   ArenaLayout layout;
   layout.offsets.resize(values.size());
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t x, size_t y) { return values[x].bytes > values[y].bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t x, size_t y) { return values[x].bytes > values[y].bytes; });
   std::vector<size_t> placed;  // by offset
   for (const size_t value : order) {
     size_t offset = 0;
     for (const size_t other : placed) {
-      const bool together = values[other].first <= values[value].last && values[value].first <= values[other].last;
+      const bool together =
+          values[other].first <= values[value].last && values[value].first <= values[other].last;
       if (!together) continue;
       if (offset + aligned(values[value].bytes) <= layout.offsets[other]) break;
       offset = std::max(offset, layout.offsets[other] + aligned(values[other].bytes));

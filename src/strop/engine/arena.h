@@ -19,8 +19,9 @@ struct STROP_API ArenaLayout {
   size_t bytes = 0;
 };
 
-// Places values so that those alive at the same time never overlap: largest first, each at the lowest free offset.
-// Pisarchyk and Lee, "Efficient memory management for deep neural net inference" (2020), greedy by size. Pure.
+// Places values so that those alive at the same time never overlap: largest first, each at the lowest free
+// offset. Pisarchyk and Lee, "Efficient memory management for deep neural net inference" (2020), greedy by
+// size. Pure.
 STROP_API ArenaLayout PlanArena(const std::vector<Lifetime>& values);
 
 }  // namespace strop::engine

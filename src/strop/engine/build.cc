@@ -34,8 +34,9 @@ Graph PartOf(const BuildRequest& request, const Region& region) {
     if (std::any_of(whole.outputs.begin(), whole.outputs.end(), same)) continue;
     const auto found = request.values.find(name);
     if (found == request.values.end()) {
-      throw Error(Code::kUnsupported,
-                  fmt::format("value {} cannot be tapped: its type does not follow from the model's inputs", name));
+      throw Error(
+          Code::kUnsupported,
+          fmt::format("value {} cannot be tapped: its type does not follow from the model's inputs", name));
     }
     whole.outputs.push_back(found->second);
   }
@@ -57,13 +58,14 @@ Graph Alone(const Graph& graph, const Node& node, const Values& values) {
     } else if (const auto known = values.find(value); known != values.end()) {
       alone.inputs.push_back(known->second);
     } else {
-      alone.inputs.push_back({value, DType::kF32, {}, {}});
+      alone.inputs.push_back({value, DType::kF32, {}, {}, false});
     }
   }
   for (const std::string& value : node.outputs) {
     if (value.empty()) continue;
     const auto known = values.find(value);
-    alone.outputs.push_back(known != values.end() ? known->second : ValueInfo{value, DType::kF32, {}, {}});
+    alone.outputs.push_back(known != values.end() ? known->second
+                                                  : ValueInfo{value, DType::kF32, {}, {}, false});
   }
   return alone;
 }
@@ -82,10 +84,11 @@ std::set<size_t> Refused(const BuildRequest& request, const Region& region, cons
       OpenVinoModel::Compile(Alone(graph, node, request.values), request.openvino);
     } catch (const Error& error) {
       if (!model::reference::Supports(node, graph.opset())) {
-        throw Error(Code::kUnsupported,
-                    fmt::format("operator {}{}{} of node {} is not supported: export the model with standard ONNX "
-                                "operators in its place ({})",
-                                node.domain, node.domain.empty() ? "" : "::", node.op, node.name, error.what()));
+        throw Error(
+            Code::kUnsupported,
+            fmt::format("operator {}{}{} of node {} is not supported: export the model with standard ONNX "
+                        "operators in its place ({})",
+                        node.domain, node.domain.empty() ? "" : "::", node.op, node.name, error.what()));
       }
       refused.insert(index);
     }

@@ -15,17 +15,17 @@
 namespace strop::engine {
 
 struct BuildRequest {
-  const model::Graph& graph;                             // constants already made initializers
+  const model::Graph& graph;                              // constants already made initializers
   const std::map<std::string, model::ValueInfo>& values;  // InferShapes of it
   std::set<std::string> kept;                             // outputs and taps
   std::string candidate;                                  // "openvino", "strop", "reference"
-  const SavedPlan* plan = nullptr;                        // kernels of the dense layers; nullptr: the default ones
+  const SavedPlan* plan = nullptr;  // kernels of the dense layers; nullptr: the default ones
   OpenVinoModel::Options openvino;
   ThreadPool& pool;
 };
 
-// The steps of the candidate, in order. Nodes that OpenVINO cannot compile go to the reference evaluator. Throws
-// kUnsupported naming operator and node when neither runs one.
+// The steps of the candidate, in order. Nodes that OpenVINO cannot compile go to the reference evaluator.
+// Throws kUnsupported naming operator and node when neither runs one.
 std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request);
 
 // Constant nodes turned into initializers, so that the layers that read them can own their weights.

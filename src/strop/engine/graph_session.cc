@@ -25,9 +25,11 @@ std::vector<std::string> NamesOf(const std::vector<ValueInfo>& values) {
   return names;
 }
 
-bool Fits(const Shape& found, const Shape& wanted) {
-  return std::equal(found.begin(), found.end(), wanted.begin(), wanted.end(),
-                    [](int64_t size, int64_t declared) { return declared == -1 ? size > 0 : size == declared; });
+bool Fits(const Shape& found, const ValueInfo& wanted) {
+  if (!wanted.has_shape) return std::find(found.begin(), found.end(), 0) == found.end();
+  return std::equal(
+      found.begin(), found.end(), wanted.shape.begin(), wanted.shape.end(),
+      [](int64_t size, int64_t declared) { return declared == -1 ? size > 0 : size == declared; });
 }
 
 }  // namespace
@@ -45,9 +47,13 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
   outputs_ = graph_.outputs;
   ResolveTaps(options.taps, values);
 
-  BuildRequest request{.graph = graph_, .values = values, .kept = {}, .candidate = options.prefer,
+  BuildRequest request{.graph = graph_,
+                       .values = values,
+                       .kept = {},
+                       .candidate = options.prefer,
                        .plan = saved_ ? &*saved_ : nullptr,
-                       .openvino = {.threads = pool_.threads(), .profile_layers = options.profile_layers}, .pool = pool_};
+                       .openvino = {.threads = pool_.threads(), .profile_layers = options.profile_layers},
+                       .pool = pool_};
   for (const ValueInfo& output : outputs_) request.kept.insert(output.name);
   if (request.candidate.empty()) request.candidate = saved_ ? saved_->candidate : CandidateNames(0).front();
   Wire(BuildSteps(request));
@@ -56,9 +62,16 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
     if (const auto known = values.find(value.name); known != values.end()) value.dtype = known->second.dtype;
   }
   free_slots_.reserve(most_slots_);
+  // From here on the graph only tells shapes, which weights take part in by their own.
+  for (auto& [name, tensor] : graph_.initializers) {
+    if (tensor.dtype() == DType::kF32 || tensor.dtype() == DType::kI8 || tensor.dtype() == DType::kU8) {
+      tensor = Tensor::Wrap(tensor.dtype(), tensor.shape(), nullptr, nullptr);
+    }
+  }
 }
 
-void GraphSession::ResolveTaps(const std::vector<std::string>& taps, const std::map<std::string, ValueInfo>& values) {
+void GraphSession::ResolveTaps(const std::vector<std::string>& taps,
+                               const std::map<std::string, ValueInfo>& values) {
   for (const std::string& tap : taps) {
     const auto same = [&](const ValueInfo& output) { return output.name == tap; };
     if (std::any_of(outputs_.begin(), outputs_.end(), same)) continue;
@@ -67,11 +80,13 @@ void GraphSession::ResolveTaps(const std::vector<std::string>& taps, const std::
       outputs_.push_back(known->second);
     } else if (graph_.Producer(tap) == nullptr) {
       throw Error(Code::kInvalidArgument,
-                  fmt::format("tap {}: the model has no value of that name (the penultimate one is \"{}\")", tap,
-                              model::Penultimate(graph_)));
+                  fmt::format("tap {}: the model has no value of that name (the penultimate one is \"{}\")",
+                              tap, model::Penultimate(graph_)));
     } else {
-      throw Error(Code::kUnsupported,
-                  fmt::format("tap {}: its type does not follow from the model's inputs, so it cannot be an output", tap));
+      throw Error(
+          Code::kUnsupported,
+          fmt::format("tap {}: its type does not follow from the model's inputs, so it cannot be an output",
+                      tap));
     }
   }
 }
@@ -103,15 +118,17 @@ void GraphSession::Wire(std::vector<std::unique_ptr<Step>> steps) {
 void GraphSession::CheckInputs(const TensorMap& inputs) const {
   std::map<std::string, std::pair<int64_t, std::string>> named;  // a dynamic size's name -> size and input
   for (const ValueInfo& wanted : inputs_) {
-    const std::string type = fmt::format("{} {}", DTypeName(wanted.dtype), ShapeText(wanted.shape));
+    const std::string type = fmt::format("{} {}", DTypeName(wanted.dtype),
+                                         wanted.has_shape ? ShapeText(wanted.shape) : "of any shape");
     const auto found = inputs.find(wanted.name);
     if (found == inputs.end()) {
       throw Error(Code::kInvalidArgument, fmt::format("input {} is missing: wanted {}", wanted.name, type));
     }
     const Tensor& tensor = found->second;
-    if (tensor.dtype() != wanted.dtype || !Fits(tensor.shape(), wanted.shape)) {
-      throw Error(Code::kInvalidArgument, fmt::format("input {} is {} {}: wanted {}", wanted.name,
-                                                      DTypeName(tensor.dtype()), ShapeText(tensor.shape()), type));
+    if (tensor.dtype() != wanted.dtype || !Fits(tensor.shape(), wanted)) {
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("input {} is {} {}: wanted {}", wanted.name, DTypeName(tensor.dtype()),
+                              ShapeText(tensor.shape()), type));
     }
     for (size_t i = 0; i < wanted.dim_names.size(); ++i) {
       if (wanted.dim_names[i].empty()) continue;
@@ -127,8 +144,8 @@ void GraphSession::CheckInputs(const TensorMap& inputs) const {
   if (inputs.size() == inputs_.size()) return;
   for (const auto& [name, tensor] : inputs) {
     if (graph_.FindInput(name) == nullptr) {
-      throw Error(Code::kInvalidArgument,
-                  fmt::format("the model has no input {}: it has {}", name, fmt::join(NamesOf(inputs_), ", ")));
+      throw Error(Code::kInvalidArgument, fmt::format("the model has no input {}: it has {}", name,
+                                                      fmt::join(NamesOf(inputs_), ", ")));
     }
   }
 }
@@ -151,7 +168,8 @@ std::shared_ptr<const GraphSession::Layout> GraphSession::LayoutFor(const Tensor
   return layout;
 }
 
-std::shared_ptr<const GraphSession::Layout> GraphSession::MakeLayout(const std::map<std::string, Shape>& shapes) const {
+std::shared_ptr<const GraphSession::Layout> GraphSession::MakeLayout(
+    const std::map<std::string, Shape>& shapes) const {
   const std::map<std::string, ValueInfo> inferred = model::InferShapes(graph_, shapes);
   auto layout = std::make_shared<Layout>();
   layout->shapes.resize(values_.size());
@@ -160,14 +178,16 @@ std::shared_ptr<const GraphSession::Layout> GraphSession::MakeLayout(const std::
   std::vector<size_t> placed;
   for (size_t i = 0; i < values_.size(); ++i) {
     const auto found = inferred.find(values_[i].name);
-    if (found == inferred.end()) continue;
+    if (found == inferred.end() || !found->second.has_shape) continue;
     const Shape& shape = found->second.shape;
     if (std::find(shape.begin(), shape.end(), -1) != shape.end()) continue;
     layout->shapes[i] = shape;
     if (values_[i].answer || values_[i].constant || i < inputs_.size()) continue;
     Lifetime life{static_cast<size_t>(ElementCount(shape)) * SizeOf(found->second.dtype), steps_.size(), 0};
     for (size_t step = 0; step < steps_.size(); ++step) {
-      const auto touches = [&](const std::vector<size_t>& list) { return std::find(list.begin(), list.end(), i) != list.end(); };
+      const auto touches = [&](const std::vector<size_t>& list) {
+        return std::find(list.begin(), list.end(), i) != list.end();
+      };
       if (!touches(steps_[step].inputs) && !touches(steps_[step].outputs)) continue;
       life.first = std::min(life.first, step);
       life.last = step;
@@ -185,7 +205,8 @@ class GraphSession::SlotLease {
  public:
   explicit SlotLease(GraphSession& session) : session_(session) {
     std::unique_lock lock(session.slots_mutex_);
-    session.slot_free_.wait(lock, [&] { return !session.free_slots_.empty() || session.slots_made_ < session.most_slots_; });
+    session.slot_free_.wait(
+        lock, [&] { return !session.free_slots_.empty() || session.slots_made_ < session.most_slots_; });
     if (!session.free_slots_.empty()) {
       slot_ = std::move(session.free_slots_.back());
       session.free_slots_.pop_back();
@@ -224,8 +245,9 @@ TensorMap GraphSession::Run(const TensorMap& inputs, const std::vector<std::stri
   for (const std::string& name : names) {
     const auto found = index_.find(name);
     if (found == index_.end() || !values_[found->second].answer) {
-      throw Error(Code::kInvalidArgument, fmt::format("the session answers no {}: it answers {} (others are to be tapped)",
-                                                      name, fmt::join(NamesOf(outputs_), ", ")));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("the session answers no {}: it answers {} (others are to be tapped)", name,
+                              fmt::join(NamesOf(outputs_), ", ")));
     }
   }
   const std::shared_ptr<const Layout> layout = LayoutFor(inputs);
@@ -261,7 +283,8 @@ void GraphSession::RunSteps(Slot& slot, const Layout& layout, std::vector<Tensor
         out.emplace_back();
       } else if (layout.offsets[value]) {
         out.push_back(Tensor::Wrap(values_[value].dtype, *shape,
-                                   static_cast<char*>(slot.arena.data()) + *layout.offsets[value], slot.arena.memory()));
+                                   static_cast<char*>(slot.arena.data()) + *layout.offsets[value],
+                                   slot.arena.memory()));
       } else {
         out.push_back(Tensor::New(values_[value].dtype, *shape));
       }

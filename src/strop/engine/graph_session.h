@@ -15,12 +15,13 @@
 
 namespace strop::engine {
 
-// The session: steps over a table of values. A value is an input (the caller's memory), a constant, an answer (new
-// memory each run) or lies in the arena of the run's slot.
+// The session: steps over a table of values. A value is an input (the caller's memory), a constant, an answer
+// (new memory each run) or lies in the arena of the run's slot.
 class GraphSession : public Session {
  public:
   // `saved` may be empty: no saved plan.
-  GraphSession(model::Graph graph, std::string hash, const SessionOptions& options, const std::filesystem::path& saved);
+  GraphSession(model::Graph graph, std::string hash, const SessionOptions& options,
+               const std::filesystem::path& saved);
 
   const std::vector<model::ValueInfo>& inputs() const noexcept override { return inputs_; }
   const std::vector<model::ValueInfo>& outputs() const noexcept override { return outputs_; }
@@ -43,8 +44,8 @@ class GraphSession : public Session {
   };
   // What follows from the inputs' shapes.
   struct Layout {
-    std::vector<std::optional<Shape>> shapes;       // of each value
-    std::vector<std::optional<size_t>> offsets;     // of each value in the arena
+    std::vector<std::optional<Shape>> shapes;    // of each value
+    std::vector<std::optional<size_t>> offsets;  // of each value in the arena
     size_t arena_bytes = 0;
   };
   struct Slot {
@@ -54,7 +55,8 @@ class GraphSession : public Session {
   class SlotLease;
 
   void Wire(std::vector<std::unique_ptr<Step>> steps);
-  void ResolveTaps(const std::vector<std::string>& taps, const std::map<std::string, model::ValueInfo>& values);
+  void ResolveTaps(const std::vector<std::string>& taps,
+                   const std::map<std::string, model::ValueInfo>& values);
   size_t ValueIndex(const std::string& name);
   void CheckInputs(const TensorMap& inputs) const;
   std::shared_ptr<const Layout> LayoutFor(const TensorMap& inputs);

@@ -18,7 +18,8 @@ ov::Core& Core() {
   return core;
 }
 
-// OpenVINO's messages are many lines, of which the "Exception from file:line" and "Check … failed" are not for users.
+// OpenVINO's messages are many lines, of which the "Exception from file:line" and "Check … failed" are not
+// for users.
 std::string OneLine(std::string_view text) {
   std::string line;
   while (!text.empty()) {
@@ -37,29 +38,42 @@ std::string OneLine(std::string_view text) {
 
 ov::element::Type ElementOf(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return ov::element::f32;
-    case DType::kF64: return ov::element::f64;
-    case DType::kF16: return ov::element::f16;
-    case DType::kU8: return ov::element::u8;
-    case DType::kI8: return ov::element::i8;
-    case DType::kU16: return ov::element::u16;
-    case DType::kI16: return ov::element::i16;
-    case DType::kU32: return ov::element::u32;
-    case DType::kI32: return ov::element::i32;
-    case DType::kU64: return ov::element::u64;
-    case DType::kI64: return ov::element::i64;
-    case DType::kBool: return ov::element::boolean;
+    case DType::kF32:
+      return ov::element::f32;
+    case DType::kF64:
+      return ov::element::f64;
+    case DType::kF16:
+      return ov::element::f16;
+    case DType::kU8:
+      return ov::element::u8;
+    case DType::kI8:
+      return ov::element::i8;
+    case DType::kU16:
+      return ov::element::u16;
+    case DType::kI16:
+      return ov::element::i16;
+    case DType::kU32:
+      return ov::element::u32;
+    case DType::kI32:
+      return ov::element::i32;
+    case DType::kU64:
+      return ov::element::u64;
+    case DType::kI64:
+      return ov::element::i64;
+    case DType::kBool:
+      return ov::element::boolean;
   }
   throw Error(Code::kInternal, "a dtype without an OpenVINO element type");
 }
 
 DType DTypeOfElement(const ov::element::Type& type) {
-  for (const DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kU8, DType::kI8, DType::kU16, DType::kI16,
-                            DType::kU32, DType::kI32, DType::kU64, DType::kI64, DType::kBool}) {
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kU8, DType::kI8, DType::kU16,
+                            DType::kI16, DType::kU32, DType::kI32, DType::kU64, DType::kI64, DType::kBool}) {
     if (ElementOf(dtype) == type) return dtype;
   }
-  throw Error(Code::kUnsupported, fmt::format("OpenVINO answers elements of type {}, which tensors cannot hold",
-                                              type.get_type_name()));
+  throw Error(
+      Code::kUnsupported,
+      fmt::format("OpenVINO answers elements of type {}, which tensors cannot hold", type.get_type_name()));
 }
 
 ov::Tensor View(const Tensor& tensor) {
@@ -76,12 +90,14 @@ class Model : public OpenVinoModel {
  public:
   Model(const model::Graph& graph, const Options& options) : profile_layers_(options.profile_layers) {
     const std::shared_ptr<ov::Model> model = Core().read_model(graph.Serialize(), ov::Tensor());
-    compiled_ = Core().compile_model(model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
-                                     ov::hint::inference_precision(ov::element::f32), ov::num_streams(1),
-                                     ov::inference_num_threads(options.threads),
-                                     ov::enable_profiling(options.profile_layers));
-    for (const model::ValueInfo& value : graph.inputs) inputs_.push_back(IndexOf(compiled_.inputs(), value.name));
-    for (const model::ValueInfo& value : graph.outputs) outputs_.push_back(IndexOf(compiled_.outputs(), value.name));
+    compiled_ = Core().compile_model(
+        model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
+        ov::hint::inference_precision(ov::element::f32), ov::num_streams(1),
+        ov::inference_num_threads(options.threads), ov::enable_profiling(options.profile_layers));
+    for (const model::ValueInfo& value : graph.inputs)
+      inputs_.push_back(IndexOf(compiled_.inputs(), value.name));
+    for (const model::ValueInfo& value : graph.outputs)
+      outputs_.push_back(IndexOf(compiled_.outputs(), value.name));
   }
 
   std::unique_ptr<Request> NewRequest() override {
@@ -91,7 +107,8 @@ class Model : public OpenVinoModel {
     return request;
   }
 
-  void Infer(std::unique_ptr<Request>& request, std::span<const Tensor> inputs, std::span<Tensor> outputs) override {
+  void Infer(std::unique_ptr<Request>& request, std::span<const Tensor> inputs,
+             std::span<Tensor> outputs) override {
     try {
       for (size_t i = 0; i < outputs.size(); ++i) {
         // Memory once bound cannot be given back to OpenVINO; only a new request has its own again.
@@ -117,8 +134,9 @@ class Model : public OpenVinoModel {
           outputs[i] = Tensor::New(DTypeOfElement(answer.get_element_type()), shape);
           std::memcpy(outputs[i].data(), answer.data(), answer.get_byte_size());
         } else if (outputs[i].shape() != shape) {
-          throw Error(Code::kInternal, fmt::format("OpenVINO made output {} of shape {} where {} was inferred", i,
-                                                   ShapeText(shape), ShapeText(outputs[i].shape())));
+          throw Error(Code::kInternal,
+                      fmt::format("OpenVINO made output {} of shape {} where {} was inferred", i,
+                                  ShapeText(shape), ShapeText(outputs[i].shape())));
         }
       }
     } catch (const ov::Exception& error) {

@@ -51,16 +51,22 @@ bool IsBias(const Tensor& tensor, int64_t n) {
   return tensor.size() == 1 || (tensor.size() == n && shape.back() == n);
 }
 
-std::optional<DenseLayer> DenseAt(const Graph& graph, const std::map<std::string, ValueInfo>& values, size_t index) {
+std::optional<DenseLayer> DenseAt(const Graph& graph, const std::map<std::string, ValueInfo>& values,
+                                  size_t index) {
   const Node& node = graph.nodes[index];
-  if (!node.domain.empty() || (node.op != "Gemm" && node.op != "MatMul") || node.inputs.size() < 2) return std::nullopt;
+  if (!node.domain.empty() || (node.op != "Gemm" && node.op != "MatMul") || node.inputs.size() < 2)
+    return std::nullopt;
   const Tensor* weight = Constant(graph, node.inputs[1]);
   const auto input = values.find(node.inputs[0]);
-  if (weight == nullptr || weight->shape().size() != 2 || input == values.end() || graph.IsInitializer(node.inputs[0]) ||
-      input->second.dtype != DType::kF32 || input->second.shape.size() < 2) {
+  if (weight == nullptr || weight->shape().size() != 2 || input == values.end() ||
+      graph.IsInitializer(node.inputs[0]) || input->second.dtype != DType::kF32 ||
+      input->second.shape.size() < 2) {
     return std::nullopt;
   }
-  DenseLayer layer{.nodes = {index}, .input = node.inputs[0], .weight = node.inputs[1], .bias = {},
+  DenseLayer layer{.nodes = {index},
+                   .input = node.inputs[0],
+                   .weight = node.inputs[1],
+                   .bias = {},
                    .output = node.outputs[0]};
   if (node.op == "Gemm") {
     if (node.Int("transA", 0) != 0 || input->second.shape.size() != 2) return std::nullopt;
@@ -96,7 +102,9 @@ std::vector<DenseLayer> FindDense(const Graph& graph, const std::map<std::string
     if (!layer) continue;
     const auto next = [&](const char* op) {
       const size_t consumer = kept.contains(layer->output) ? kNone : uses.OnlyConsumer(layer->output);
-      return consumer != kNone && graph.nodes[consumer].op == op && graph.nodes[consumer].domain.empty() ? consumer : kNone;
+      return consumer != kNone && graph.nodes[consumer].op == op && graph.nodes[consumer].domain.empty()
+                 ? consumer
+                 : kNone;
     };
     if (layer->bias.empty()) {
       if (const size_t add = next("Add"); add != kNone) {
@@ -121,21 +129,23 @@ std::vector<DenseLayer> FindDense(const Graph& graph, const std::map<std::string
     const size_t producer = uses.Producer(layer->input);
     bool quantized = producer != kNone && IsQuantization(graph.nodes[producer]);
     if (const auto readers = uses.consumers.find(layer->output); readers != uses.consumers.end()) {
-      for (const size_t reader : readers->second) quantized = quantized || IsQuantization(graph.nodes[reader]);
+      for (const size_t reader : readers->second)
+        quantized = quantized || IsQuantization(graph.nodes[reader]);
     }
     if (!quantized) found.push_back(std::move(*layer));
   }
   return found;
 }
 
-std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>& dense, const std::set<size_t>& reference,
-                              const std::set<std::string>& kept) {
+std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>& dense,
+                              const std::set<size_t>& reference, const std::set<std::string>& kept) {
   std::vector<size_t> layer_of(graph.nodes.size(), kNone);
   for (size_t layer = 0; layer < dense.size(); ++layer) {
     for (const size_t node : dense[layer].nodes) layer_of[node] = layer;
   }
-  // The stage of a value is the number of single steps on the longest way to it. OpenVINO's nodes of one stage have no
-  // single step between them, so they can run together, before the single steps that read only stages up to theirs.
+  // The stage of a value is the number of single steps on the longest way to it. OpenVINO's nodes of one
+  // stage have no single step between them, so they can run together, before the single steps that read only
+  // stages up to theirs.
   std::map<std::string, size_t> stage;
   const auto stage_of = [&](const std::vector<std::string>& inputs) {
     size_t most = 0;
@@ -144,7 +154,8 @@ std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>&
     }
     return most;
   };
-  std::map<std::tuple<size_t, int, size_t>, Region> steps;  // (stage, single, first node), in the order of running
+  std::map<std::tuple<size_t, int, size_t>, Region>
+      steps;  // (stage, single, first node), in the order of running
   for (size_t index = 0; index < graph.nodes.size(); ++index) {
     const Node& node = graph.nodes[index];
     const size_t layer = layer_of[index];

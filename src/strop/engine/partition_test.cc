@@ -50,7 +50,8 @@ TEST(FindDense, LayersThatTouchQuantizationStayWithOpenVino) {
   model::Graph graph = TwoDenseLayers();
   graph.initializers["scale"] = RandomF32({}, 5);
   graph.nodes[3] = MakeNode("QuantizeLinear", "quantize", {"h2", "scale"}, {"q"});
-  graph.nodes.insert(graph.nodes.begin() + 4, MakeNode("DequantizeLinear", "dequantize", {"q", "scale"}, {"h3"}));
+  graph.nodes.insert(graph.nodes.begin() + 4,
+                     MakeNode("DequantizeLinear", "dequantize", {"q", "scale"}, {"h3"}));
   EXPECT_THAT(Find(graph, {"y"}), IsEmpty());
 }
 
@@ -82,7 +83,8 @@ TEST(Partition, WithoutSingleStepsTheWholeGraphIsOneRegion) {
   EXPECT_THAT(regions[0].outputs, ElementsAre("y"));
 }
 
-// Random graphs: every node in one region, and a region reads only what earlier ones, the inputs or constants made.
+// Random graphs: every node in one region, and a region reads only what earlier ones, the inputs or constants
+// made.
 TEST(Partition, EveryOrderOfRunningIsPossible) {
   Rng rng(11);
   for (int round = 0; round < 200; ++round) {
@@ -92,14 +94,16 @@ TEST(Partition, EveryOrderOfRunningIsPossible) {
     const size_t count = 2 + rng.Below(14);
     for (size_t i = 0; i < count; ++i) {
       const auto value = [&] { return "v" + std::to_string(rng.Below(i + 1)); };
-      graph.nodes.push_back(MakeNode("Add", "n" + std::to_string(i), {value(), value()}, {"v" + std::to_string(i + 1)}));
+      graph.nodes.push_back(
+          MakeNode("Add", "n" + std::to_string(i), {value(), value()}, {"v" + std::to_string(i + 1)}));
       if (rng.Below(3) == 0) reference.insert(i);
     }
     const std::string last = "v" + std::to_string(count);
     std::set<std::string> made = {"v0"};
     std::set<size_t> seen;
     for (const Region& region : Partition(graph, {}, reference, {last})) {
-      for (const std::string& value : region.inputs) EXPECT_TRUE(made.contains(value)) << "round " << round << " " << value;
+      for (const std::string& value : region.inputs)
+        EXPECT_TRUE(made.contains(value)) << "round " << round << " " << value;
       for (const size_t node : region.nodes) EXPECT_TRUE(seen.insert(node).second) << "round " << round;
       made.insert(region.outputs.begin(), region.outputs.end());
     }

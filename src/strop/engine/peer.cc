@@ -6,8 +6,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
 #include "strop/base/file.h"
@@ -55,16 +55,20 @@ class PythonPeer : public Peer {
   PythonPeer(const std::string& runtime, const path& model, int threads, const TensorMap& inputs)
       : runtime_(runtime), listener_(folder_.at() / "peer.sock") {
     ProcessOptions options;
-    options.command = {Python(), (VerbFolder() / ".." / "engine_peer.py").string(), listener_.path().string()};
+    options.command = {Python(), (VerbFolder() / ".." / "engine_peer.py").string(),
+                       listener_.path().string()};
     options.output = folder_.at() / "output.txt";
     process_.emplace(options);
     Connect();
-    json task = {{"runtime", runtime}, {"model", model.string()}, {"threads", threads}, {"inputs", json::array()}};
+    json task = {
+        {"runtime", runtime}, {"model", model.string()}, {"threads", threads}, {"inputs", json::array()}};
     for (const auto& [name, tensor] : inputs) {
       const path file = folder_.at() / fmt::format("input{}", task["inputs"].size());
       WriteFileAtomically(file, {static_cast<const char*>(tensor.data()), tensor.bytes()});
-      task["inputs"].push_back(
-          {{"name", name}, {"dtype", DTypeName(tensor.dtype())}, {"shape", tensor.shape()}, {"file", file.string()}});
+      task["inputs"].push_back({{"name", name},
+                                {"dtype", DTypeName(tensor.dtype())},
+                                {"shape", tensor.shape()},
+                                {"file", file.string()}});
     }
     const json ready = Ask(task, kStart);
     version_ = ready.at("version");
@@ -78,10 +82,12 @@ class PythonPeer : public Peer {
     TensorMap outputs;
     const json answer = Ask({{"answer", folder_.at().string()}}, kAnswer);
     for (const json& item : answer.at("outputs")) {
-      const Tensor tensor = Tensor::New(ParseDType(item.at("dtype").get<std::string>()), item.at("shape").get<Shape>());
+      const Tensor tensor =
+          Tensor::New(ParseDType(item.at("dtype").get<std::string>()), item.at("shape").get<Shape>());
       const std::string bytes = ReadFile(item.at("file").get<std::string>());
-      if (bytes.size() != tensor.bytes()) throw Error(Code::kCorrupt, fmt::format("{} answered {} bytes for {}", runtime_,
-                                                                                  bytes.size(), ShapeText(tensor.shape())));
+      if (bytes.size() != tensor.bytes())
+        throw Error(Code::kCorrupt, fmt::format("{} answered {} bytes for {}", runtime_, bytes.size(),
+                                                ShapeText(tensor.shape())));
       std::memcpy(tensor.data(), bytes.data(), bytes.size());
       outputs[item.at("name")] = tensor;
     }
@@ -110,7 +116,8 @@ class PythonPeer : public Peer {
     if (answer.contains("error")) {
       const std::string text = answer["error"];
       const bool absent = text.find("is not installed in") != std::string::npos;
-      throw Error(absent ? Code::kFailedPrecondition : Code::kUnsupported, fmt::format("{}: {}", runtime_, text));
+      throw Error(absent ? Code::kFailedPrecondition : Code::kUnsupported,
+                  fmt::format("{}: {}", runtime_, text));
     }
     return answer;
   }
@@ -135,9 +142,11 @@ class PythonPeer : public Peer {
 
 Peer::~Peer() = default;
 
-std::unique_ptr<Peer> Peer::Start(const std::string& runtime, const path& model, int threads, const TensorMap& inputs) {
+std::unique_ptr<Peer> Peer::Start(const std::string& runtime, const path& model, int threads,
+                                  const TensorMap& inputs) {
   if (runtime != "onnxruntime" && runtime != "openvino") {
-    throw Error(Code::kInvalidArgument, fmt::format("peer \"{}\": expected onnxruntime or openvino", runtime));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("peer \"{}\": expected onnxruntime or openvino", runtime));
   }
   return std::make_unique<PythonPeer>(runtime, std::filesystem::absolute(model), threads, inputs);
 }

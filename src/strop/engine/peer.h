@@ -10,15 +10,15 @@
 
 namespace strop::engine {
 
-// The same model on another runtime ("onnxruntime" or "openvino" of a Python), in a process of its own, to take turns
-// with. The Python is STROP_PYTHON, else that of VIRTUAL_ENV, else python3 of PATH. Not thread safe; the process ends
-// with the object.
+// The same model on another runtime ("onnxruntime" or "openvino" of a Python), in a process of its own, to
+// take turns with. The Python is STROP_PYTHON, else that of VIRTUAL_ENV, else python3 of PATH. Not thread
+// safe; the process ends with the object.
 class STROP_API Peer {
  public:
   // Throws kInvalidArgument for another runtime, kFailedPrecondition when Python or the package is not there,
   // kUnsupported with the runtime's own message when it refuses the model.
-  static std::unique_ptr<Peer> Start(const std::string& runtime, const std::filesystem::path& model, int threads,
-                                     const TensorMap& inputs);
+  static std::unique_ptr<Peer> Start(const std::string& runtime, const std::filesystem::path& model,
+                                     int threads, const TensorMap& inputs);
   virtual ~Peer();
 
   virtual const std::string& version() const noexcept = 0;

@@ -46,12 +46,19 @@ std::string SavedPlan::KernelOf(const std::string& layer) const {
 std::string SavedPlan::ToJson() const {
   json list = json::array();
   for (const LayerPlan& layer : layers) {
-    list.push_back({{"layer", layer.layer}, {"op", layer.op}, {"kernel", layer.kernel}, {"isa", layer.isa},
-                    {"bits", layer.bits}, {"sparsity", layer.sparsity}, {"candidates", ToJsonList(layer.candidates)}});
+    list.push_back({{"layer", layer.layer},
+                    {"op", layer.op},
+                    {"kernel", layer.kernel},
+                    {"isa", layer.isa},
+                    {"bits", layer.bits},
+                    {"sparsity", layer.sparsity},
+                    {"candidates", ToJsonList(layer.candidates)}});
   }
-  const json whole = {{"format", kFormat}, {"model", key.model}, {"cpu", key.cpu}, {"isa", key.isa},
-                      {"threads", key.threads}, {"batch", batch}, {"candidate", candidate},
-                      {"candidates", ToJsonList(candidates)}, {"layers", list}};
+  const json whole = {{"format", kFormat},      {"model", key.model},
+                      {"cpu", key.cpu},         {"isa", key.isa},
+                      {"threads", key.threads}, {"batch", batch},
+                      {"candidate", candidate}, {"candidates", ToJsonList(candidates)},
+                      {"layers", list}};
   return whole.dump(2) + "\n";
 }
 
@@ -68,8 +75,8 @@ SavedPlan SavedPlan::FromJson(const std::string& text, const std::string& where)
     plan.candidate = whole.at("candidate");
     plan.candidates = FromJsonList(whole.at("candidates"));
     for (const json& item : whole.at("layers")) {
-      plan.layers.push_back({item.at("layer"), item.at("op"), item.at("kernel"), item.at("isa"), item.at("bits"),
-                             item.at("sparsity"), FromJsonList(item.at("candidates"))});
+      plan.layers.push_back({item.at("layer"), item.at("op"), item.at("kernel"), item.at("isa"),
+                             item.at("bits"), item.at("sparsity"), FromJsonList(item.at("candidates"))});
     }
     return plan;
   } catch (const json::exception& error) {
@@ -79,15 +86,18 @@ SavedPlan SavedPlan::FromJson(const std::string& text, const std::string& where)
 
 std::filesystem::path PlanPath(const std::filesystem::path& model) { return model.string() + ".plan.json"; }
 
-void SavePlan(const SavedPlan& plan, const std::filesystem::path& path) { WriteFileAtomically(path, plan.ToJson()); }
+void SavePlan(const SavedPlan& plan, const std::filesystem::path& path) {
+  WriteFileAtomically(path, plan.ToJson());
+}
 
 std::optional<SavedPlan> LoadPlan(const std::filesystem::path& path, const PlanKey& key) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   try {
     SavedPlan plan = SavedPlan::FromJson(ReadFile(path), path.string());
     if (plan.key == key) return plan;
-    Log("engine").info("{} was timed for another model, processor, instruction set or number of threads: ignored",
-                       path.string());
+    Log("engine").info(
+        "{} was timed for another model, processor, instruction set or number of threads: ignored",
+        path.string());
   } catch (const Error& error) {
     Log("engine").warn("{}: ignored", error.what());
   }
@@ -100,9 +110,11 @@ std::vector<std::string> CandidateNames(size_t dense_layers) {
 }
 
 void TuneOptions::Validate() const {
-  if (threads < 0) throw Error(Code::kInvalidArgument, fmt::format("threads = {}: expected 0 (every CPU) or more", threads));
+  if (threads < 0)
+    throw Error(Code::kInvalidArgument, fmt::format("threads = {}: expected 0 (every CPU) or more", threads));
   if (batch < 1) throw Error(Code::kInvalidArgument, fmt::format("batch = {}: expected 1 or more", batch));
-  if (!(seconds > 0)) throw Error(Code::kInvalidArgument, fmt::format("seconds = {}: expected more than 0", seconds));
+  if (!(seconds > 0))
+    throw Error(Code::kInvalidArgument, fmt::format("seconds = {}: expected more than 0", seconds));
 }
 
 }  // namespace strop::engine

@@ -16,7 +16,7 @@ namespace strop::engine {
 
 // What a timing holds for: bytes of the model, processor, instruction set (STROP_ISA counts) and threads.
 struct STROP_API PlanKey {
-  std::string model;  // HashHex of the file's bytes
+  std::string model;  // HashHex of the file's bytes (not of external data)
   std::string cpu;
   std::string isa;
   int threads = 0;
@@ -28,10 +28,10 @@ struct STROP_API PlanKey {
 // A timed choice, saved beside the model as MODEL.plan.json. Serving reads it and never times.
 struct STROP_API SavedPlan {
   PlanKey key;
-  int64_t batch = 1;                                // rows of the timing
-  std::string candidate;                            // "openvino" or "strop"
-  std::vector<LayerPlan::Candidate> candidates;     // the whole model under each, median seconds of a run
-  std::vector<LayerPlan> layers;                    // the dense layers with every kernel's time
+  int64_t batch = 1;                             // rows of the timing
+  std::string candidate;                         // "openvino" or "strop"
+  std::vector<LayerPlan::Candidate> candidates;  // the whole model under each, median seconds of a run
+  std::vector<LayerPlan> layers;                 // the dense layers with every kernel's time
 
   // The kernel chosen for a layer; "" when it was not timed.
   std::string KernelOf(const std::string& layer) const;
@@ -46,20 +46,20 @@ STROP_API void SavePlan(const SavedPlan& plan, const std::filesystem::path& path
 // The plan at `path` if it is there and holds for `key`; otherwise nothing, and the log says why.
 STROP_API std::optional<SavedPlan> LoadPlan(const std::filesystem::path& path, const PlanKey& key);
 
-// The ways to run a whole model; the first is the default while nothing was timed. "strop" is one when there are
-// dense layers of own kernels. Pure.
+// The ways to run a whole model; the first is the default while nothing was timed. "strop" is one when there
+// are dense layers of own kernels. Pure.
 STROP_API std::vector<std::string> CandidateNames(size_t dense_layers);
 
 struct STROP_API TuneOptions {
-  int threads = 0;                       // 0: every usable CPU
-  int64_t batch = 1;                     // of inputs whose first size is dynamic
-  std::map<std::string, Shape> shapes;   // of inputs that have other dynamic sizes
-  double seconds = 2;                    // about how long to measure in all
+  int threads = 0;                      // 0: every usable CPU
+  int64_t batch = 1;                    // of inputs whose first size is dynamic
+  std::map<std::string, Shape> shapes;  // of inputs that have other dynamic sizes
+  double seconds = 2;                   // about how long to measure in all
   void Validate() const;
 };
 
-// Times every candidate on this machine, interleaved, on seeded random inputs. Another than the default is chosen
-// only when it leads by 3 %.
+// Times every candidate on this machine, interleaved, on seeded random inputs. Another than the default is
+// chosen only when it leads by 3 %.
 STROP_API SavedPlan MakePlan(const std::filesystem::path& model, const TuneOptions& options = {});
 // The same, saved beside the model.
 STROP_API SavedPlan TunePlan(const std::filesystem::path& model, const TuneOptions& options = {});

@@ -14,7 +14,8 @@
 
 namespace strop::engine {
 
-// Threads for the blocks of one layer. They sleep between jobs and never spin: OpenVINO's threads share the cores.
+// Threads for the blocks of one layer. They sleep between jobs and never spin: OpenVINO's threads share the
+// cores.
 class STROP_API ThreadPool {
  public:
   // The caller of Run works too, so `threads` - 1 are started.
@@ -25,8 +26,8 @@ class STROP_API ThreadPool {
 
   int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
-  // body(0) … body(count - 1), each once, in any order and side by side; returns when all have ended. `body` must not
-  // throw. Thread safe: jobs of several callers share the workers, and each caller works on its own.
+  // body(0) … body(count - 1), each once, in any order and side by side; returns when all have ended. `body`
+  // must not throw. Thread safe: jobs of several callers share the workers, and each caller works on its own.
   void Run(int64_t count, const std::function<void(int64_t)>& body);
 
  private:

@@ -12,11 +12,13 @@ namespace strop::engine {
 
 void SessionOptions::Validate() const {
   if (threads < 0) {
-    throw Error(Code::kInvalidArgument, fmt::format("threads = {}: expected 0 (every usable CPU) or more", threads));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("threads = {}: expected 0 (every usable CPU) or more", threads));
   }
   if (!prefer.empty() && prefer != "openvino" && prefer != "strop" && prefer != "reference") {
     throw Error(Code::kInvalidArgument,
-                fmt::format("prefer = \"{}\": expected openvino, strop, reference, or nothing for the plan's", prefer));
+                fmt::format("prefer = \"{}\": expected openvino, strop, reference, or nothing for the plan's",
+                            prefer));
   }
 }
 
@@ -24,9 +26,8 @@ Session::~Session() = default;
 
 std::unique_ptr<Session> Session::Load(const std::filesystem::path& model, const SessionOptions& options) {
   options.Validate();
-  const std::string bytes = ReadFile(model);
   const std::filesystem::path plan = options.plan.empty() ? PlanPath(model) : options.plan;
-  return std::make_unique<GraphSession>(model::Graph::Parse(bytes, model.string()), HashHex(bytes), options, plan);
+  return std::make_unique<GraphSession>(model::Graph::Load(model), HashHex(ReadFile(model)), options, plan);
 }
 
 std::unique_ptr<Session> Session::Make(model::Graph graph, const SessionOptions& options) {

@@ -58,7 +58,8 @@ TEST(Session, EveryCandidateAnswersAsTheReferenceAtAnyBatch) {
       const TensorMap wanted = model::reference::Evaluate(graph, {{"x", x}}, {"y", "h1", "h3"});
       const TensorMap found = session->Run({{"x", x}});
       ASSERT_EQ(found.size(), 3u);
-      for (const auto& [name, tensor] : wanted) ExpectNear(found.at(name), tensor, std::string(candidate) + " " + name);
+      for (const auto& [name, tensor] : wanted)
+        ExpectNear(found.at(name), tensor, std::string(candidate) + " " + name);
     }
   }
 }
@@ -127,7 +128,8 @@ TEST(Session, BadInputsAreNamedWithWhatWasFoundAndWanted) {
   EXPECT_EQ(run({{"x", RandomF32({2, 13}, 1)}}), "input x is float32 [2,13]: wanted float32 [?,12]");
   EXPECT_EQ(run({{"x", RandomF32({12}, 1)}}), "input x is float32 [12]: wanted float32 [?,12]");
   EXPECT_EQ(run({{"x", good.Cast(DType::kF64)}}), "input x is float64 [2,12]: wanted float32 [?,12]");
-  EXPECT_EQ(run({{"x", Tensor::New(DType::kF32, {0, 12})}}), "input x is float32 [0,12]: wanted float32 [?,12]");
+  EXPECT_EQ(run({{"x", Tensor::New(DType::kF32, {0, 12})}}),
+            "input x is float32 [0,12]: wanted float32 [?,12]");
   EXPECT_EQ(run({{"x", good}, {"z", good}}), "the model has no input z: it has x");
   EXPECT_THAT(run({{"x", good}}, {"h3"}), HasSubstr("the session answers no h3: it answers y"));
 }
@@ -138,13 +140,18 @@ TEST(Session, SizesOfOneNameMustAgree) {
   graph.nodes.push_back(MakeNode("Add", "sum", {"y", "z"}, {"s"}));
   graph.outputs = {{"s", DType::kF32, {-1, 5}, {"batch", ""}}};
   const auto session = Session::Make(graph, With("strop"));
-  EXPECT_EQ(MessageOf([&] { session->Run({{"x", RandomF32({2, 12}, 1)}, {"z", RandomF32({3, 5}, 1)}}); }, Code::kInvalidArgument),
+  EXPECT_EQ(MessageOf(
+                [&] {
+                  session->Run({{"x", RandomF32({2, 12}, 1)}, {"z", RandomF32({3, 5}, 1)}});
+                },
+                Code::kInvalidArgument),
             "input z is float32 [3,5]: its size \"batch\" must be 2, as in input x");
 }
 
 TEST(Session, UnknownTapAndPreferenceAreRefused) {
-  EXPECT_THAT(MessageOf([] { Session::Make(TwoDenseLayers(), With("", {"nothing"})); }, Code::kInvalidArgument),
-              HasSubstr("tap nothing: the model has no value of that name"));
+  EXPECT_THAT(
+      MessageOf([] { Session::Make(TwoDenseLayers(), With("", {"nothing"})); }, Code::kInvalidArgument),
+      HasSubstr("tap nothing: the model has no value of that name"));
   EXPECT_THAT(MessageOf([] { Session::Make(TwoDenseLayers(), With("fastest")); }, Code::kInvalidArgument),
               HasSubstr("expected openvino, strop, reference"));
 }
@@ -162,7 +169,8 @@ TEST(Session, AFileThatIsNoModelIsRefused) {
   const std::string path = testing::TempDir() + "/not_a_model.onnx";
   WriteFileAtomically(path, "PK\x03\x04 a zip file, say");
   EXPECT_THAT(MessageOf([&] { Session::Load(path); }, Code::kCorrupt), HasSubstr("not_a_model.onnx"));
-  EXPECT_THAT(MessageOf([&] { Session::Load(path + ".gone"); }, Code::kNotFound), HasSubstr("not_a_model.onnx.gone"));
+  EXPECT_THAT(MessageOf([&] { Session::Load(path + ".gone"); }, Code::kNotFound),
+              HasSubstr("not_a_model.onnx.gone"));
 }
 
 class PlanTest : public testing::Test {
@@ -210,8 +218,9 @@ TEST_F(PlanTest, APlanForAnythingElseIsIgnored) {
   EXPECT_EQ(steps(), 3u);
   const PlanKey right = made.key;
   for (const auto& change : std::vector<std::function<void(PlanKey&)>>{
-           [](PlanKey& key) { key.model[0] = key.model[0] == '0' ? '1' : '0'; }, [](PlanKey& key) { key.cpu += "X"; },
-           [](PlanKey& key) { key.isa = "none"; }, [](PlanKey& key) { key.threads = 3; }}) {
+           [](PlanKey& key) { key.model[0] = key.model[0] == '0' ? '1' : '0'; },
+           [](PlanKey& key) { key.cpu += "X"; }, [](PlanKey& key) { key.isa = "none"; },
+           [](PlanKey& key) { key.threads = 3; }}) {
     made.key = right;
     change(made.key);
     SavePlan(made, PlanPath(path_));
@@ -222,8 +231,10 @@ TEST_F(PlanTest, APlanForAnythingElseIsIgnored) {
 }
 
 TEST_F(PlanTest, ABrokenPlanSaysWhere) {
-  EXPECT_THAT(MessageOf([] { SavedPlan::FromJson("[1]", "m.plan.json"); }, Code::kCorrupt), HasSubstr("m.plan.json is not a plan"));
-  EXPECT_THAT(MessageOf([] { SavedPlan::FromJson("{\"format\": 9}", "m.plan.json"); }, Code::kCorrupt), HasSubstr("format 9"));
+  EXPECT_THAT(MessageOf([] { SavedPlan::FromJson("[1]", "m.plan.json"); }, Code::kCorrupt),
+              HasSubstr("m.plan.json is not a plan"));
+  EXPECT_THAT(MessageOf([] { SavedPlan::FromJson("{\"format\": 9}", "m.plan.json"); }, Code::kCorrupt),
+              HasSubstr("format 9"));
 }
 
 TEST(Plan, TheDefaultIsTheWholeModelOnOpenVino) {
@@ -233,7 +244,8 @@ TEST(Plan, TheDefaultIsTheWholeModelOnOpenVino) {
 
 TEST(Plan, InputsWithOtherDynamicSizesMustBeGiven) {
   const std::vector<model::ValueInfo> inputs = {{"text", DType::kI64, {-1, -1}, {"batch", "length"}}};
-  EXPECT_THAT(MessageOf([&] { RandomInputs(inputs, 2); }, Code::kInvalidArgument), HasSubstr("--shape text="));
+  EXPECT_THAT(MessageOf([&] { RandomInputs(inputs, 2); }, Code::kInvalidArgument),
+              HasSubstr("--shape text="));
   EXPECT_EQ(RandomInputs(inputs, 2, {{"text", {2, 9}}}).at("text").shape(), (Shape{2, 9}));
 }
 

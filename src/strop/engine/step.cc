@@ -32,7 +32,8 @@ std::pair<int64_t, int64_t> Zeros(const Tensor& tensor) {
 void Describe(LayerPlan& plan, const model::Graph& part) {
   const auto& nodes = part.nodes;
   if (nodes.empty()) return;
-  plan.layer = nodes.size() == 1 ? nodes[0].name : fmt::format("{} … {}", nodes.front().name, nodes.back().name);
+  plan.layer =
+      nodes.size() == 1 ? nodes[0].name : fmt::format("{} … {}", nodes.front().name, nodes.back().name);
   plan.op = nodes.size() == 1 ? nodes[0].op : fmt::format("{} nodes", nodes.size());
   for (const model::Node& node : nodes) {
     if (node.op == "QuantizeLinear" || node.op == "DequantizeLinear") plan.bits = 8;
@@ -80,7 +81,8 @@ class ReferenceStep : public Step {
   explicit ReferenceStep(model::Graph part) : part_(std::move(part)) {
     for (const model::Node& node : part_.nodes) {
       if (!model::reference::Supports(node, part_.opset())) {
-        throw Error(Code::kUnsupported, fmt::format("the reference evaluator has no operator {} (node {})", node.op, node.name));
+        throw Error(Code::kUnsupported,
+                    fmt::format("the reference evaluator has no operator {} (node {})", node.op, node.name));
       }
     }
     inputs = Names(part_.inputs);
@@ -96,7 +98,8 @@ class ReferenceStep : public Step {
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Tensor& answer = answers.at(outputs[i]);
       if (out[i]) {
-        std::copy_n(static_cast<const char*>(answer.data()), answer.bytes(), static_cast<char*>(out[i].data()));
+        std::copy_n(static_cast<const char*>(answer.data()), answer.bytes(),
+                    static_cast<char*>(out[i].data()));
       } else {
         out[i] = answer;
       }
@@ -144,14 +147,22 @@ class DenseStep : public Step {
       out[0] = Tensor::New(DType::kF32, shape);
     }
     const int64_t m = in[0].size() / weights_.k;
-    const GemmArgs args{m, weights_.n, weights_.k, in[0].As<float>().data(), weights_.k,
-                        static_cast<const float*>(weights_.panels.data()), bias_.empty() ? nullptr : bias_.data(),
-                        out[0].As<float>().data(), weights_.n, relu_};
+    const GemmArgs args{m,
+                        weights_.n,
+                        weights_.k,
+                        in[0].As<float>().data(),
+                        weights_.k,
+                        static_cast<const float*>(weights_.panels.data()),
+                        bias_.empty() ? nullptr : bias_.data(),
+                        out[0].As<float>().data(),
+                        weights_.n,
+                        relu_};
     const GemmShape shape{m, weights_.n, weights_.k};
     const GemmKernel& kernel = PickGemm(shape, flags_);
     static_cast<LastKernel&>(state).kernel = &kernel;
     const GemmGrid grid = SplitGemm(shape, kernel, pool_.threads());
-    pool_.Run(grid.rows * grid.columns, [&](int64_t index) { kernel.run(GemmBlock(args, kernel, grid, index)); });
+    pool_.Run(grid.rows * grid.columns,
+              [&](int64_t index) { kernel.run(GemmBlock(args, kernel, grid, index)); });
   }
 
  private:
@@ -172,9 +183,12 @@ std::unique_ptr<Step> MakeOpenVinoStep(const model::Graph& part, const OpenVinoM
   return std::make_unique<OpenVinoStep>(part, options);
 }
 
-std::unique_ptr<Step> MakeReferenceStep(model::Graph part) { return std::make_unique<ReferenceStep>(std::move(part)); }
+std::unique_ptr<Step> MakeReferenceStep(model::Graph part) {
+  return std::make_unique<ReferenceStep>(std::move(part));
+}
 
-std::unique_ptr<Step> MakeDenseStep(const model::Graph& graph, const DenseLayer& layer, Isa isa, ThreadPool& pool) {
+std::unique_ptr<Step> MakeDenseStep(const model::Graph& graph, const DenseLayer& layer, Isa isa,
+                                    ThreadPool& pool) {
   return std::make_unique<DenseStep>(graph, layer, isa, pool);
 }
 

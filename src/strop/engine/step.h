@@ -27,7 +27,8 @@ class Step {
 
   virtual ~Step() = default;
   virtual std::unique_ptr<State> NewState() { return std::make_unique<State>(); }
-  // Tensors in the order of inputs and outputs. An output with memory is written in place, an empty one is made.
+  // Tensors in the order of inputs and outputs. An output with memory is written in place, an empty one is
+  // made.
   virtual void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) = 0;
   // What the last Run of the state spent inside the region; empty when it does not know.
   virtual std::vector<LayerProfile> Inside(State&) const { return {}; }
@@ -39,11 +40,13 @@ class Step {
   LayerPlan plan;
 };
 
-// The region as a model of its own, from Extract or the whole graph. Throws kUnsupported as OpenVinoModel does.
+// The region as a model of its own, from Extract or the whole graph. Throws kUnsupported as OpenVinoModel
+// does.
 std::unique_ptr<Step> MakeOpenVinoStep(const model::Graph& part, const OpenVinoModel::Options& options);
 // Throws kUnsupported naming the first node that the reference evaluator lacks.
 std::unique_ptr<Step> MakeReferenceStep(model::Graph part);
 // Packs the layer's weights for kernels of at most `isa`. `pool` outlives the step.
-std::unique_ptr<Step> MakeDenseStep(const model::Graph& graph, const DenseLayer& layer, Isa isa, ThreadPool& pool);
+std::unique_ptr<Step> MakeDenseStep(const model::Graph& graph, const DenseLayer& layer, Isa isa,
+                                    ThreadPool& pool);
 
 }  // namespace strop::engine

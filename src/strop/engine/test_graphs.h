@@ -18,7 +18,8 @@ inline Tensor RandomF32(Shape shape, uint64_t seed) {
   return tensor;
 }
 
-inline model::Node MakeNode(std::string op, std::string name, std::vector<std::string> inputs, std::vector<std::string> outputs,
+inline model::Node MakeNode(std::string op, std::string name, std::vector<std::string> inputs,
+                            std::vector<std::string> outputs,
                             std::map<std::string, model::Attribute> attributes = {}) {
   model::Node node;
   node.op = std::move(op);
@@ -29,8 +30,8 @@ inline model::Node MakeNode(std::string op, std::string name, std::vector<std::s
   return node;
 }
 
-// x [batch, 12] -> MatMul, Add, Relu -> Tanh -> Gemm (alpha, beta, transB) -> y [batch, 5]: own layers around a node
-// of OpenVINO's.
+// x [batch, 12] -> MatMul, Add, Relu -> Tanh -> Gemm (alpha, beta, transB) -> y [batch, 5]: own layers around
+// a node of OpenVINO's.
 inline model::Graph TwoDenseLayers() {
   model::Graph graph;
   graph.name = "two";
@@ -47,7 +48,8 @@ inline model::Graph TwoDenseLayers() {
       MakeNode("Add", "add", {"b1", "h0"}, {"h1"}),
       MakeNode("Relu", "relu", {"h1"}, {"h2"}),
       MakeNode("Tanh", "tanh", {"h2"}, {"h3"}),
-      MakeNode("Gemm", "gemm", {"h3", "w2", "b2"}, {"y"}, {{"alpha", 0.5f}, {"beta", 2.0f}, {"transB", int64_t{1}}}),
+      MakeNode("Gemm", "gemm", {"h3", "w2", "b2"}, {"y"},
+               {{"alpha", 0.5f}, {"beta", 2.0f}, {"transB", int64_t{1}}}),
   };
   return graph;
 }

@@ -27,7 +27,9 @@ constexpr double kLead = 0.97;        // another than the default must take at m
 constexpr double kMeasurable = 2e-4;  // repeat shorter things until so many seconds
 constexpr int kFewestRounds = 7;
 
-double Seconds(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double Seconds(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 double Median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
@@ -41,7 +43,8 @@ std::vector<double> Interleave(const std::vector<std::function<void()>>& functio
     function();  // warms caches, makes slots
     const Clock::time_point begin = Clock::now();
     function();
-    repeats.push_back(std::max<int64_t>(1, static_cast<int64_t>(kMeasurable / std::max(Seconds(begin), 1e-9))));
+    repeats.push_back(
+        std::max<int64_t>(1, static_cast<int64_t>(kMeasurable / std::max(Seconds(begin), 1e-9))));
   }
   std::vector<std::vector<double>> times(functions.size());
   const Clock::time_point start = Clock::now();
@@ -71,26 +74,49 @@ void Fill(const Tensor& tensor, Rng& rng) {
 Tensor RandomTensor(DType dtype, const Shape& shape, Rng& rng) {
   const Tensor tensor = Tensor::New(dtype == DType::kF16 ? DType::kF32 : dtype, shape);
   switch (dtype) {
-    case DType::kF32: Fill<float>(tensor, rng); break;
-    case DType::kF64: Fill<double>(tensor, rng); break;
-    case DType::kF16: Fill<float>(tensor, rng); return tensor.Cast(DType::kF16);
+    case DType::kF32:
+      Fill<float>(tensor, rng);
+      break;
+    case DType::kF64:
+      Fill<double>(tensor, rng);
+      break;
+    case DType::kF16:
+      Fill<float>(tensor, rng);
+      return tensor.Cast(DType::kF16);
     case DType::kU8:
       for (uint8_t& value : tensor.As<uint8_t>()) value = static_cast<uint8_t>(rng.Below(256));
       break;
-    case DType::kI8: Fill<int8_t>(tensor, rng); break;
-    case DType::kU16: Fill<uint16_t>(tensor, rng); break;
-    case DType::kI16: Fill<int16_t>(tensor, rng); break;
-    case DType::kU32: Fill<uint32_t>(tensor, rng); break;
-    case DType::kI32: Fill<int32_t>(tensor, rng); break;
-    case DType::kU64: Fill<uint64_t>(tensor, rng); break;
-    case DType::kI64: Fill<int64_t>(tensor, rng); break;
-    case DType::kBool: Fill<bool>(tensor, rng); break;
+    case DType::kI8:
+      Fill<int8_t>(tensor, rng);
+      break;
+    case DType::kU16:
+      Fill<uint16_t>(tensor, rng);
+      break;
+    case DType::kI16:
+      Fill<int16_t>(tensor, rng);
+      break;
+    case DType::kU32:
+      Fill<uint32_t>(tensor, rng);
+      break;
+    case DType::kI32:
+      Fill<int32_t>(tensor, rng);
+      break;
+    case DType::kU64:
+      Fill<uint64_t>(tensor, rng);
+      break;
+    case DType::kI64:
+      Fill<int64_t>(tensor, rng);
+      break;
+    case DType::kBool:
+      Fill<bool>(tensor, rng);
+      break;
   }
   return tensor;
 }
 
 // Every kernel's time for a layer of m rows, and the fastest.
-LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t m, ThreadPool& pool, double budget) {
+LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t m, ThreadPool& pool,
+                    double budget) {
   const GemmShape shape{m, layer.n, layer.k};
   Rng rng(0);
   const Tensor a = RandomTensor(DType::kF32, {m, layer.k}, rng);
@@ -99,14 +125,17 @@ LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t 
   const std::vector<const GemmKernel*> kernels = GemmCandidates(Cpu());
   std::vector<PackedWeights> packed;
   for (const GemmKernel* kernel : kernels) {
-    packed.push_back(PackWeights(weight.data(), layer.n, layer.k, layer.transposed, layer.weight_scale, kernel->nr));
+    packed.push_back(
+        PackWeights(weight.data(), layer.n, layer.k, layer.transposed, layer.weight_scale, kernel->nr));
   }
   std::vector<std::function<void()>> runs;
   for (size_t i = 0; i < kernels.size(); ++i) {
     runs.emplace_back([&, i] {
-      const GemmArgs args{m, layer.n, layer.k, a.As<float>().data(), layer.k,
-                          static_cast<const float*>(packed[i].panels.data()), nullptr, c.As<float>().data(), layer.n,
-                          layer.relu};
+      const GemmArgs args{m,       layer.n,
+                          layer.k, a.As<float>().data(),
+                          layer.k, static_cast<const float*>(packed[i].panels.data()),
+                          nullptr, c.As<float>().data(),
+                          layer.n, layer.relu};
       const GemmGrid grid = SplitGemm(shape, *kernels[i], pool.threads());
       pool.Run(grid.rows * grid.columns,
                [&](int64_t index) { kernels[i]->run(GemmBlock(args, *kernels[i], grid, index)); });
@@ -119,14 +148,15 @@ LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t 
   for (const size_t node : layer.nodes) plan.op += (plan.op.empty() ? "" : "+") + graph.nodes[node].op;
   plan.kernel = kernels[best]->name;
   plan.isa = IsaName(kernels[best]->isa);
-  for (size_t i = 0; i < kernels.size(); ++i) plan.candidates.push_back({std::string(kernels[i]->name), seconds[i]});
+  for (size_t i = 0; i < kernels.size(); ++i)
+    plan.candidates.push_back({std::string(kernels[i]->name), seconds[i]});
   return plan;
 }
 
 // Rows of a layer's product: every dimension of its input but the last.
 int64_t RowsOf(const DenseLayer& layer, const std::map<std::string, ValueInfo>& values, int64_t batch) {
   const auto found = values.find(layer.input);
-  if (found == values.end()) return batch;
+  if (found == values.end() || !found->second.has_shape) return batch;
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < found->second.shape.size(); ++i) {
     rows *= found->second.shape[i] == -1 ? batch : found->second.shape[i];
@@ -136,20 +166,23 @@ int64_t RowsOf(const DenseLayer& layer, const std::map<std::string, ValueInfo>& 
 
 }  // namespace
 
-TensorMap RandomInputs(const std::vector<ValueInfo>& inputs, int64_t batch, const std::map<std::string, Shape>& shapes,
-                       uint64_t seed) {
+TensorMap RandomInputs(const std::vector<ValueInfo>& inputs, int64_t batch,
+                       const std::map<std::string, Shape>& shapes, uint64_t seed) {
   TensorMap made;
   Rng rng(seed);
   for (const ValueInfo& input : inputs) {
     Shape shape = input.shape;
-    if (const auto given = shapes.find(input.name); given != shapes.end()) {
-      shape = given->second;
+    if (const auto own = shapes.find(input.name); own != shapes.end()) {
+      shape = own->second;
     } else if (!shape.empty() && shape[0] == -1) {
       shape[0] = batch;
     }
-    if (std::find(shape.begin(), shape.end(), -1) != shape.end()) {
-      throw Error(Code::kInvalidArgument, fmt::format("input {} is {}: only its first size is the batch, so give its "
-                                                      "shape (--shape {}=1,…)", input.name, ShapeText(input.shape), input.name));
+    const bool given = shapes.contains(input.name);
+    if ((!input.has_shape && !given) || std::find(shape.begin(), shape.end(), -1) != shape.end()) {
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("input {} is {}: only its first size is the batch, so give its "
+                              "shape (--shape {}=1,…)",
+                              input.name, ShapeText(input.shape), input.name));
     }
     made[input.name] = RandomTensor(input.dtype, shape, rng);
   }
@@ -159,8 +192,7 @@ TensorMap RandomInputs(const std::vector<ValueInfo>& inputs, int64_t batch, cons
 SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options) {
   options.Validate();
   const int threads = options.threads > 0 ? options.threads : UsableCpus();
-  const std::string bytes = ReadFile(path);
-  model::Graph graph = model::Graph::Parse(bytes, path.string());
+  model::Graph graph = model::Graph::Load(path);
   LiftConstants(graph);
   const TensorMap inputs = RandomInputs(graph.inputs, options.batch, options.shapes);
   std::map<std::string, Shape> shapes;
@@ -171,7 +203,7 @@ SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options
   const std::vector<DenseLayer> dense = FindDense(graph, values, kept);
 
   SavedPlan plan;
-  plan.key = PlanKey::Here(HashHex(bytes), threads);
+  plan.key = PlanKey::Here(HashHex(ReadFile(path)), threads);
   plan.batch = options.batch;
   const double layer_budget = options.seconds / 2 / static_cast<double>(std::max<size_t>(dense.size(), 1));
   ThreadPool pool(threads);

@@ -20,8 +20,8 @@ std::map<std::string, Work> CountWork(const model::Graph& graph, const std::map<
   const std::map<std::string, model::ValueInfo> values = model::InferShapes(graph, inputs);
   const auto known = [&](const std::string& name) {
     const auto found = values.find(name);
-    return found != values.end() && std::find(found->second.shape.begin(), found->second.shape.end(), -1) ==
-                                        found->second.shape.end();
+    return found != values.end() && found->second.has_shape &&
+           std::find(found->second.shape.begin(), found->second.shape.end(), -1) == found->second.shape.end();
   };
   std::map<std::string, Work> all;
   for (const model::Node& node : graph.nodes) {

@@ -16,6 +16,7 @@ struct STROP_API Work {
 };
 
 // By node name, for every counted node whose shapes are known. `inputs` are the shapes of the model's inputs.
-STROP_API std::map<std::string, Work> CountWork(const model::Graph& graph, const std::map<std::string, Shape>& inputs);
+STROP_API std::map<std::string, Work> CountWork(const model::Graph& graph,
+                                                const std::map<std::string, Shape>& inputs);
 
 }  // namespace strop::engine

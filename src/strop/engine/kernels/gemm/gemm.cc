@@ -23,7 +23,9 @@ constexpr int64_t kGemvRows = 1;
 
 std::span<const GemmKernel> GemmKernels() noexcept { return kKernels; }
 
-bool Runs(const GemmKernel& kernel, const CpuFlags& flags) noexcept { return kernel.isa <= HighestIsa(flags); }
+bool Runs(const GemmKernel& kernel, const CpuFlags& flags) noexcept {
+  return kernel.isa <= HighestIsa(flags);
+}
 
 const GemmKernel* FindGemmKernel(std::string_view name) noexcept {
   for (const GemmKernel& kernel : kKernels) {
@@ -56,16 +58,19 @@ GemmGrid SplitGemm(const GemmShape& shape, const GemmKernel& kernel, int threads
   if (parts <= 1) return grid;
   const int64_t row_tiles = (shape.m + kernel.mr - 1) / kernel.mr;
   const int64_t column_tiles = (shape.n + kernel.nr - 1) / kernel.nr;
-  // Cut rows first, which leaves the weights shared in L3; few rows are cut by columns, so that no thread idles.
+  // Cut rows first, which leaves the weights shared in L3; few rows are cut by columns, so that no thread
+  // idles.
   if (!kernel.gemv) grid.rows = std::min(parts, row_tiles);
   if (grid.rows * 2 <= parts) grid.columns = std::min(parts / grid.rows, column_tiles);
   return grid;
 }
 
-GemmArgs GemmBlock(const GemmArgs& whole, const GemmKernel& kernel, const GemmGrid& grid, int64_t index) noexcept {
+GemmArgs GemmBlock(const GemmArgs& whole, const GemmKernel& kernel, const GemmGrid& grid,
+                   int64_t index) noexcept {
   const auto share = [](int64_t size, int64_t tile, int64_t parts, int64_t part) {
     const int64_t tiles = (size + tile - 1) / tile;
-    return std::array{std::min(size, tiles * part / parts * tile), std::min(size, tiles * (part + 1) / parts * tile)};
+    return std::array{std::min(size, tiles * part / parts * tile),
+                      std::min(size, tiles * (part + 1) / parts * tile)};
   };
   const auto [m0, m1] = share(whole.m, kernel.mr, grid.rows, index / grid.columns);
   const auto [n0, n1] = share(whole.n, kernel.nr, grid.columns, index % grid.columns);

@@ -20,9 +20,9 @@ struct STROP_API GemmShape {
 struct STROP_API GemmKernel {
   std::string_view name;  // gemm_f32_6x16_avx2: types, tile, instruction set
   Isa isa;
-  bool gemv;    // streams the weights once a row: for a lone row
-  int64_t mr;   // rows of a tile
-  int64_t nr;   // columns of a tile, and of a panel of packed weights
+  bool gemv;   // streams the weights once a row: for a lone row
+  int64_t mr;  // rows of a tile
+  int64_t nr;  // columns of a tile, and of a panel of packed weights
   GemmFn run;
 };
 
@@ -33,8 +33,8 @@ STROP_API bool Runs(const GemmKernel& kernel, const CpuFlags& flags) noexcept;
 // nullptr when there is none of that name.
 STROP_API const GemmKernel* FindGemmKernel(std::string_view name) noexcept;
 
-// All kernels that a CPU with these flags can run, lowest first, and the one to use when nothing was timed. Pure:
-// they depend on nothing but their arguments.
+// All kernels that a CPU with these flags can run, lowest first, and the one to use when nothing was timed.
+// Pure: they depend on nothing but their arguments.
 STROP_API std::vector<const GemmKernel*> GemmCandidates(const CpuFlags& flags);
 STROP_API const GemmKernel& PickGemm(const GemmShape& shape, const CpuFlags& flags) noexcept;
 
@@ -44,15 +44,17 @@ struct STROP_API PackedWeights {
   Tensor panels;  // float32 [panels, k, nr]
 };
 // From row-major b of [k, n], or [n, k] when transposed, each element times `scale`.
-STROP_API PackedWeights PackWeights(const float* b, int64_t n, int64_t k, bool transposed, float scale, int64_t nr);
+STROP_API PackedWeights PackWeights(const float* b, int64_t n, int64_t k, bool transposed, float scale,
+                                    int64_t nr);
 
-// How many blocks of rows and of columns to cut a product into for so many threads; each block then is one call of
-// the kernel. Pure. Products too small to be worth waking a thread stay whole.
+// How many blocks of rows and of columns to cut a product into for so many threads; each block then is one
+// call of the kernel. Pure. Products too small to be worth waking a thread stay whole.
 struct STROP_API GemmGrid {
   int64_t rows = 1, columns = 1;
 };
 STROP_API GemmGrid SplitGemm(const GemmShape& shape, const GemmKernel& kernel, int threads) noexcept;
 // The arguments of block `index` of the grid; m or n may be 0 for the last ones.
-STROP_API GemmArgs GemmBlock(const GemmArgs& whole, const GemmKernel& kernel, const GemmGrid& grid, int64_t index) noexcept;
+STROP_API GemmArgs GemmBlock(const GemmArgs& whole, const GemmKernel& kernel, const GemmGrid& grid,
+                             int64_t index) noexcept;
 
 }  // namespace strop::engine

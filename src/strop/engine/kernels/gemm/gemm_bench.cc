@@ -1,11 +1,12 @@
-// Each registered kernel on one thread beside Eigen's, as a share of the measured peak; every answer is checked.
+// Each registered kernel on one thread beside Eigen's, as a share of the measured peak; every answer is
+// checked.
 #include <cmath>
 #include <random>
 #include <string>
 #include <vector>
 
-#include <Eigen/Core>
 #include <benchmark/benchmark.h>
+#include <Eigen/Core>
 
 #include "strop/engine/kernels/gemm/gemm.h"
 #include "strop/engine/kernels/roofline/roofline.h"
@@ -44,7 +45,8 @@ void Measure(benchmark::State& state, const GemmShape& shape, Isa isa, Run run) 
   const double flops = 2.0 * static_cast<double>(shape.m * shape.n * shape.k);
   state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
   // A rate divided by a constant: 100 × flops / peak a second is the percentage of peak.
-  state.counters["%peak"] = benchmark::Counter(100 * flops / Peak(isa), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["%peak"] =
+      benchmark::Counter(100 * flops / Peak(isa), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void OurGemm(benchmark::State& state, const GemmKernel& kernel, const GemmShape& shape) {
@@ -54,8 +56,9 @@ void OurGemm(benchmark::State& state, const GemmKernel& kernel, const GemmShape&
   }
   Measure(state, shape, kernel.isa, [&](const Matrix& a, const Matrix& b, Matrix& c, benchmark::State& loop) {
     const PackedWeights packed = PackWeights(b.data(), shape.n, shape.k, false, 1, kernel.nr);
-    const GemmArgs args{shape.m,  shape.n, shape.k,  a.data(), shape.k, static_cast<const float*>(packed.panels.data()),
-                        nullptr,  c.data(), shape.n, false};
+    const GemmArgs args{
+        shape.m, shape.n,  shape.k, a.data(), shape.k, static_cast<const float*>(packed.panels.data()),
+        nullptr, c.data(), shape.n, false};
     for (auto _ : loop) {
       kernel.run(args);
       benchmark::ClobberMemory();
@@ -64,17 +67,19 @@ void OurGemm(benchmark::State& state, const GemmKernel& kernel, const GemmShape&
 }
 
 void EigenGemm(benchmark::State& state, const GemmShape& shape) {
-  Measure(state, shape, HighestIsa(Cpu()), [](const Matrix& a, const Matrix& b, Matrix& c, benchmark::State& loop) {
-    for (auto _ : loop) {
-      c.noalias() = a * b;
-      benchmark::ClobberMemory();
-    }
-  });
+  Measure(state, shape, HighestIsa(Cpu()),
+          [](const Matrix& a, const Matrix& b, Matrix& c, benchmark::State& loop) {
+            for (auto _ : loop) {
+              c.noalias() = a * b;
+              benchmark::ClobberMemory();
+            }
+          });
 }
 
 const bool kRegistered = [] {
   for (const GemmShape& shape : kShapes) {
-    const std::string at = "/" + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" + std::to_string(shape.k);
+    const std::string at =
+        "/" + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" + std::to_string(shape.k);
     for (const GemmKernel& kernel : GemmKernels()) {
       benchmark::RegisterBenchmark((std::string(kernel.name) + at).c_str(), OurGemm, kernel, shape);
     }

@@ -56,13 +56,22 @@ Operands Make(const Case& test) {
 void Compute(const GemmKernel& kernel, const Case& test, Operands& o, const GemmGrid& grid = {}) {
   const auto [m, n, k] = test.shape;
   const PackedWeights packed = PackWeights(o.b.data(), n, k, test.transposed, 1, kernel.nr);
-  GemmArgs args{m, n, k, o.a.data() + test.misalign, o.lda, static_cast<const float*>(packed.panels.data()),
-                test.bias ? o.bias.data() + test.misalign : nullptr, o.c.data() + test.misalign, o.ldc, test.relu};
-  for (int64_t index = 0; index < grid.rows * grid.columns; ++index) kernel.run(GemmBlock(args, kernel, grid, index));
+  GemmArgs args{m,
+                n,
+                k,
+                o.a.data() + test.misalign,
+                o.lda,
+                static_cast<const float*>(packed.panels.data()),
+                test.bias ? o.bias.data() + test.misalign : nullptr,
+                o.c.data() + test.misalign,
+                o.ldc,
+                test.relu};
+  for (int64_t index = 0; index < grid.rows * grid.columns; ++index)
+    kernel.run(GemmBlock(args, kernel, grid, index));
 }
 
-// c = act(a · b + bias) with double sums; tolerance: each of k products and sums rounds once, to half an epsilon of
-// the sum of magnitudes (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+// c = act(a · b + bias) with double sums; tolerance: each of k products and sums rounds once, to half an
+// epsilon of the sum of magnitudes (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
 void ExpectMatchesNaive(const Case& test, const Operands& o, const std::string& what) {
   const auto [m, n, k] = test.shape;
   const float* a = o.a.data() + test.misalign;
@@ -83,7 +92,8 @@ void ExpectMatchesNaive(const Case& test, const Operands& o, const std::string& 
           << what << " m=" << m << " n=" << n << " k=" << k << " at [" << i << "," << j << "]";
     }
     for (int64_t j = n; j < n + test.gap; ++j) {
-      ASSERT_EQ(c[i * o.ldc + j], kGuard) << what << " wrote past row " << i << " m=" << m << " n=" << n << " k=" << k;
+      ASSERT_EQ(c[i * o.ldc + j], kGuard)
+          << what << " wrote past row " << i << " m=" << m << " n=" << n << " k=" << k;
     }
   }
 }
@@ -91,7 +101,8 @@ void ExpectMatchesNaive(const Case& test, const Operands& o, const std::string& 
 class GemmKernelTest : public testing::TestWithParam<const GemmKernel*> {
  protected:
   void SetUp() override {
-    if (!Runs(*GetParam(), Cpu())) GTEST_SKIP() << GetParam()->name << ": this CPU (or STROP_ISA) has no such instructions";
+    if (!Runs(*GetParam(), Cpu()))
+      GTEST_SKIP() << GetParam()->name << ": this CPU (or STROP_ISA) has no such instructions";
   }
   void Check(const Case& test, const GemmGrid& grid = {}) {
     Operands operands = Make(test);
@@ -108,10 +119,13 @@ TEST_P(GemmKernelTest, EveryRemainderOfRowsAndColumns) {
 
 TEST_P(GemmKernelTest, EveryRemainderOfDepth) {
   for (int64_t k = 0; k <= 19; ++k) Check({.shape = {GetParam()->mr + 1, GetParam()->nr + 3, k}});
-  for (const int64_t k : {255, 256, 257, 511, 512, 513, 600}) Check({.shape = {3, GetParam()->nr + 1, k}, .relu = true});
+  for (const int64_t k : {255, 256, 257, 511, 512, 513, 600})
+    Check({.shape = {3, GetParam()->nr + 1, k}, .relu = true});
 }
 
-TEST_P(GemmKernelTest, ColumnsBeyondOneBlock) { Check({.shape = {GetParam()->mr + 2, 1100, 300}, .relu = true}); }
+TEST_P(GemmKernelTest, ColumnsBeyondOneBlock) {
+  Check({.shape = {GetParam()->mr + 2, 1100, 300}, .relu = true});
+}
 
 TEST_P(GemmKernelTest, NoBiasAndTransposedWeights) {
   for (const bool bias : {false, true}) {
@@ -122,7 +136,8 @@ TEST_P(GemmKernelTest, NoBiasAndTransposedWeights) {
 }
 
 TEST_P(GemmKernelTest, AnyAlignment) {
-  for (int64_t offset = 0; offset < 16; ++offset) Check({.shape = {5, 37, 40}, .misalign = offset, .gap = offset});
+  for (int64_t offset = 0; offset < 16; ++offset)
+    Check({.shape = {5, 37, 40}, .misalign = offset, .gap = offset});
 }
 
 TEST_P(GemmKernelTest, BlocksOfAnyGridMakeTheWhole) {
@@ -134,14 +149,23 @@ TEST_P(GemmKernelTest, BlocksOfAnyGridMakeTheWhole) {
 TEST_P(GemmKernelTest, ExtremesFollowIeee) {
   const float denormal = std::numeric_limits<float>::denorm_min() * 100;
   const float big = std::numeric_limits<float>::max();
-  struct { float a, b, bias, plain, relu; } const cases[] = {
-      {kInf, 1, 0, kInf, kInf},     {-kInf, 1, 0, -kInf, 0},         {kInf, 0, 0, kNan, kNan},
-      {kNan, 1, 0, kNan, kNan},     {big, 2, 0, kInf, kInf},         {big, -2, 0, -kInf, 0},
-      {denormal, 1, 0, denormal, denormal}, {-denormal, 1, 0, -denormal, 0}, {1, big, -big, 0, 0},
+  struct {
+    float a, b, bias, plain, relu;
+  } const cases[] = {
+      {kInf, 1, 0, kInf, kInf},
+      {-kInf, 1, 0, -kInf, 0},
+      {kInf, 0, 0, kNan, kNan},
+      {kNan, 1, 0, kNan, kNan},
+      {big, 2, 0, kInf, kInf},
+      {big, -2, 0, -kInf, 0},
+      {denormal, 1, 0, denormal, denormal},
+      {-denormal, 1, 0, -denormal, 0},
+      {1, big, -big, 0, 0},
   };
   for (const auto& x : cases) {
     for (const bool relu : {false, true}) {
-      // A lone row and column: the zeros that pad the panel must not reach the answer, nor inf * 0 = NaN of them.
+      // A lone row and column: the zeros that pad the panel must not reach the answer, nor inf * 0 = NaN of
+      // them.
       Case test{.shape = {1, 1, 1}, .relu = relu};
       Operands o = Make(test);
       o.a[0] = x.a;

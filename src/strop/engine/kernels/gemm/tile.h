@@ -4,10 +4,10 @@
 
 #include "strop/engine/kernels/gemm/args.h"
 
-// The one shape of every GEMM kernel, over a vector type V of the ISA file: kWidth, Reg, Zero, Set1, Load, Store,
-// LoadPart and StorePart of `count` lanes, Fma(a, b, c) = a·b + c, Add, MaxZero. V lies in the ISA file's unnamed
-// namespace, so that each file keeps its own instances. Goto and van de Geijn, "Anatomy of high-performance matrix
-// multiplication" (2008), without packing a: its rows are read by broadcast.
+// The one shape of every GEMM kernel, over a vector type V of the ISA file: kWidth, Reg, Zero, Set1, Load,
+// Store, LoadPart and StorePart of `count` lanes, Fma(a, b, c) = a·b + c, Add, MaxZero. V lies in the ISA
+// file's unnamed namespace, so that each file keeps its own instances. Goto and van de Geijn, "Anatomy of
+// high-performance matrix multiplication" (2008), without packing a: its rows are read by broadcast.
 namespace strop::engine {
 
 // How much of k is multiplied between visits to c: a panel of 32 columns is then 32 KiB.
@@ -15,11 +15,11 @@ inline constexpr int64_t kGemmDepth = 256;
 // Columns between visits to a: kGemmDepth × kGemmColumns weights are 512 KiB, within L2.
 inline constexpr int64_t kGemmColumns = 512;
 
-// c[R × n] (+)= a[R × k] · panel[k × nr] for n <= NV·kWidth columns. U independent sums along k hide the latency of
-// the multiply-add where R · NV alone are too few.
+// c[R × n] (+)= a[R × k] · panel[k × nr] for n <= NV·kWidth columns. U independent sums along k hide the
+// latency of the multiply-add where R · NV alone are too few.
 template <class V, int R, int NV, int U>
-inline void GemmTile(const float* a, int64_t lda, int64_t k, const float* panel, int64_t nr, float* c, int64_t ldc,
-                     int64_t n, const float* bias, bool first, bool relu) noexcept {
+inline void GemmTile(const float* a, int64_t lda, int64_t k, const float* panel, int64_t nr, float* c,
+                     int64_t ldc, int64_t n, const float* bias, bool first, bool relu) noexcept {
   using Reg = typename V::Reg;
   constexpr int64_t kWidth = V::kWidth;
   const int64_t tail = n - (NV - 1) * kWidth;  // lanes of the last vector, 1 … kWidth
@@ -85,8 +85,8 @@ inline void GemmTile(const float* a, int64_t lda, int64_t k, const float* panel,
 
 // Rows of a tile that are left over: the same tile with fewer rows.
 template <class V, int R, int NV>
-inline void GemmRows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* panel, int64_t nr, float* c,
-                     int64_t ldc, int64_t n, const float* bias, bool first, bool relu) noexcept {
+inline void GemmRows(int64_t rows, const float* a, int64_t lda, int64_t k, const float* panel, int64_t nr,
+                     float* c, int64_t ldc, int64_t n, const float* bias, bool first, bool relu) noexcept {
   if (rows == R) {
     constexpr int kSums = R * NV >= 8 ? 1 : R * NV >= 4 ? 2 : 4;
     GemmTile<V, R, NV, kSums>(a, lda, k, panel, nr, c, ldc, n, bias, first, relu);
@@ -97,8 +97,8 @@ inline void GemmRows(int64_t rows, const float* a, int64_t lda, int64_t k, const
 
 // Chooses as many vectors as the n columns of a panel need.
 template <class V, int R, int NV>
-inline void GemmPanel(int64_t rows, const float* a, int64_t lda, int64_t k, const float* panel, int64_t nr, float* c,
-                      int64_t ldc, int64_t n, const float* bias, bool first, bool relu) noexcept {
+inline void GemmPanel(int64_t rows, const float* a, int64_t lda, int64_t k, const float* panel, int64_t nr,
+                      float* c, int64_t ldc, int64_t n, const float* bias, bool first, bool relu) noexcept {
   if (n > (NV - 1) * V::kWidth) {
     GemmRows<V, R, NV>(rows, a, lda, k, panel, nr, c, ldc, n, bias, first, relu);
   } else if constexpr (NV > 1) {
@@ -120,8 +120,8 @@ inline void Gemm(const GemmArgs& g) noexcept {
         for (int64_t col = n0; col < n1; col += kNr) {
           const int64_t columns = col + kNr < n1 ? kNr : n1 - col;
           GemmPanel<V, R, NV>(rows, g.a + row * g.lda + k0, g.lda, depth, g.b + col * g.k + k0 * kNr, kNr,
-                              g.c + row * g.ldc + col, g.ldc, columns, g.bias == nullptr ? nullptr : g.bias + col,
-                              k0 == 0, relu);
+                              g.c + row * g.ldc + col, g.ldc, columns,
+                              g.bias == nullptr ? nullptr : g.bias + col, k0 == 0, relu);
         }
       }
       k0 += depth;
@@ -136,8 +136,8 @@ inline void Gemv(const GemmArgs& g) noexcept {
   for (int64_t col = 0; col < g.n; col += kNr) {
     const int64_t columns = col + kNr < g.n ? kNr : g.n - col;
     for (int64_t row = 0; row < g.m; ++row) {
-      GemmPanel<V, 1, NV>(1, g.a + row * g.lda, g.lda, g.k, g.b + col * g.k, kNr, g.c + row * g.ldc + col, g.ldc,
-                          columns, g.bias == nullptr ? nullptr : g.bias + col, true, g.relu);
+      GemmPanel<V, 1, NV>(1, g.a + row * g.lda, g.lda, g.k, g.b + col * g.k, kNr, g.c + row * g.ldc + col,
+                          g.ldc, columns, g.bias == nullptr ? nullptr : g.bias + col, true, g.relu);
     }
   }
 }

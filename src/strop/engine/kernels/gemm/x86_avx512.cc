@@ -16,7 +16,9 @@ struct Zmm {
   static Reg Load(const float* p) noexcept { return _mm512_loadu_ps(p); }
   static void Store(float* p, Reg x) noexcept { _mm512_storeu_ps(p, x); }
   static __mmask16 Mask(int64_t count) noexcept { return static_cast<__mmask16>((1u << count) - 1); }
-  static Reg LoadPart(const float* p, int64_t count) noexcept { return _mm512_maskz_loadu_ps(Mask(count), p); }
+  static Reg LoadPart(const float* p, int64_t count) noexcept {
+    return _mm512_maskz_loadu_ps(Mask(count), p);
+  }
   static void StorePart(float* p, int64_t count, Reg x) noexcept { _mm512_mask_storeu_ps(p, Mask(count), x); }
   static Reg Fma(Reg a, Reg b, Reg c) noexcept { return _mm512_fmadd_ps(a, b, c); }
   static Reg Add(Reg a, Reg b) noexcept { return _mm512_add_ps(a, b); }

@@ -4,8 +4,8 @@
 
 namespace strop::engine {
 
-// `steps` rounds of kPeakSums independent multiply-adds of whole vectors. Answers a value that depends on all of
-// them. Operations done: steps * kPeakSums * lanes * 2.
+// `steps` rounds of kPeakSums independent multiply-adds of whole vectors. Answers a value that depends on all
+// of them. Operations done: steps * kPeakSums * lanes * 2.
 inline constexpr int kPeakSums = 12;
 using PeakFn = float (*)(int64_t steps) noexcept;
 

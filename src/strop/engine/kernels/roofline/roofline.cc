@@ -63,8 +63,9 @@ PeakKernel PeakOf(Isa isa) {
 
 double MeasurePeakFlops(Isa isa, int threads) {
   if (isa > HighestIsa(Cpu())) {
-    throw Error(Code::kInvalidArgument, fmt::format("cannot measure {}: this CPU (or STROP_ISA) goes up to {}",
-                                                    IsaName(isa), IsaName(HighestIsa(Cpu()))));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("cannot measure {}: this CPU (or STROP_ISA) goes up to {}", IsaName(isa),
+                            IsaName(HighestIsa(Cpu()))));
   }
   const PeakKernel kernel = PeakOf(isa);
   constexpr int64_t kSteps = 200'000;
@@ -74,7 +75,8 @@ double MeasurePeakFlops(Isa isa, int threads) {
 }
 
 double MeasureReadBandwidth(int threads) {
-  const size_t share = std::max<size_t>(MachineTopology().l3_bytes * 2, 64 << 20) / static_cast<size_t>(threads) / 64 * 64;
+  const size_t share =
+      std::max<size_t>(MachineTopology().l3_bytes * 2, 64 << 20) / static_cast<size_t>(threads) / 64 * 64;
   std::vector<Tensor> buffers;
   for (int thread = 0; thread < threads; ++thread) {
     buffers.push_back(Tensor::New(DType::kU64, {static_cast<int64_t>(share / 8)}));

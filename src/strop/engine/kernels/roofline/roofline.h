@@ -5,8 +5,8 @@
 
 namespace strop::engine {
 
-// The two ceilings of Williams, Waterman and Patterson, "Roofline" (2009), as this machine reaches them now. Each
-// call measures for about 50 ms on `threads` threads and answers the best of several runs.
+// The two ceilings of Williams, Waterman and Patterson, "Roofline" (2009), as this machine reaches them now.
+// Each call measures for about 50 ms on `threads` threads and answers the best of several runs.
 
 // float32 operations a second of independent multiply-adds in registers (a multiply-add is two). Throws
 // kInvalidArgument when this CPU lacks `isa`.
