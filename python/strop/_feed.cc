@@ -8,7 +8,7 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
-#include "strop/bind.h"
+#include "bind.h"
 #include "strop/feed/arrow_export.h"
 #include "strop/feed/loader.h"
 #include "strop/feed/service.h"
@@ -35,7 +35,8 @@ nb::object ArrowCapsule(T* value, const char* name) {
 // A batch for whoever speaks the Arrow PyCapsule interface, such as pyarrow.record_batch.
 class ArrowBatch {
  public:
-  ArrowBatch(Batch batch, std::vector<std::string> columns) : batch_(std::move(batch)), columns_(std::move(columns)) {}
+  ArrowBatch(Batch batch, std::vector<std::string> columns)
+      : batch_(std::move(batch)), columns_(std::move(columns)) {}
   nb::tuple Export() const {
     auto array = std::make_unique<ArrowArray>();
     auto schema = std::make_unique<ArrowSchema>();
@@ -49,7 +50,8 @@ class ArrowBatch {
   std::vector<std::string> columns_;
 };
 
-// The C++ loader for Python: one iterating thread at a time, and waiting that lets other threads and Ctrl-C in.
+// The C++ loader for Python: one iterating thread at a time, and waiting that lets other threads and Ctrl-C
+// in.
 class Core {
  public:
   explicit Core(const LoaderOptions& options) {
@@ -121,7 +123,8 @@ class Core {
         nb::gil_scoped_release release;
         std::unique_lock lock(mutex_, std::try_to_lock);
         if (!lock) {
-          throw Error(Code::kFailedPrecondition, "two threads iterate one loader: give each its own, by rank and world_size");
+          throw Error(Code::kFailedPrecondition,
+                      "two threads iterate one loader: give each its own, by rank and world_size");
         }
         if (loader_->Ready(std::chrono::milliseconds(100))) return loader_->Next();
       }
@@ -134,7 +137,8 @@ class Core {
 };
 
 template <class T>
-T Choose(const std::string& value, const char* name, std::initializer_list<std::pair<const char*, T>> choices) {
+T Choose(const std::string& value, const char* name,
+         std::initializer_list<std::pair<const char*, T>> choices) {
   std::string accepted;
   for (const auto& [text, choice] : choices) {
     if (value == text) return choice;
@@ -149,32 +153,38 @@ NB_MODULE(_feed, m) {
   strop::bind::RegisterErrors(m);
 
   nb::class_<ArrowBatch>(m, "ArrowBatch")
-      .def("__arrow_c_array__", [](const ArrowBatch& self, nb::handle) { return self.Export(); },
-           "requested_schema"_a = nb::none());
+      .def(
+          "__arrow_c_array__", [](const ArrowBatch& self, nb::handle) { return self.Export(); },
+          "requested_schema"_a = nb::none());
 
   nb::class_<Core>(m, "Core")
-      .def("__init__",
-           [](Core* self, const std::string& source, const std::vector<std::string>& columns, int64_t batch_size,
-              bool shuffle, uint64_t seed, int window, int rank, int world_size, const std::string& uneven, int workers,
-              int prefetch, bool drop_last, const std::string& on_error) {
-             LoaderOptions options;
-             options.source = source;
-             options.columns = columns;
-             options.batch_size = batch_size;
-             options.shuffle = shuffle;
-             options.seed = seed;
-             options.window = window;
-             options.rank = rank;
-             options.world_size = world_size;
-             options.uneven = Choose<Uneven>(uneven, "uneven", {{"repeat", Uneven::kRepeat}, {"ragged", Uneven::kRagged}, {"drop", Uneven::kDrop}});
-             options.workers = workers;
-             options.prefetch = prefetch;
-             options.drop_last = drop_last;
-             options.on_error = Choose<OnError>(on_error, "on_error", {{"stop", OnError::kStop}, {"skip", OnError::kSkip}});
-             new (self) Core(options);
-           },
-           "source"_a, "columns"_a, "batch_size"_a, "shuffle"_a, "seed"_a, "window"_a, "rank"_a, "world_size"_a,
-           "uneven"_a, "workers"_a, "prefetch"_a, "drop_last"_a, "on_error"_a)
+      .def(
+          "__init__",
+          [](Core* self, const std::string& source, const std::vector<std::string>& columns,
+             int64_t batch_size, bool shuffle, uint64_t seed, int window, int rank, int world_size,
+             const std::string& uneven, int workers, int prefetch, bool drop_last,
+             const std::string& on_error) {
+            LoaderOptions options;
+            options.source = source;
+            options.columns = columns;
+            options.batch_size = batch_size;
+            options.shuffle = shuffle;
+            options.seed = seed;
+            options.window = window;
+            options.rank = rank;
+            options.world_size = world_size;
+            options.uneven = Choose<Uneven>(
+                uneven, "uneven",
+                {{"repeat", Uneven::kRepeat}, {"ragged", Uneven::kRagged}, {"drop", Uneven::kDrop}});
+            options.workers = workers;
+            options.prefetch = prefetch;
+            options.drop_last = drop_last;
+            options.on_error =
+                Choose<OnError>(on_error, "on_error", {{"stop", OnError::kStop}, {"skip", OnError::kSkip}});
+            new (self) Core(options);
+          },
+          "source"_a, "columns"_a, "batch_size"_a, "shuffle"_a, "seed"_a, "window"_a, "rank"_a,
+          "world_size"_a, "uneven"_a, "workers"_a, "prefetch"_a, "drop_last"_a, "on_error"_a)
       .def("next", &Core::Next, "format"_a, "convert"_a.none())
       .def("set_epoch", &Core::SetEpoch)
       .def("state", &Core::State)
@@ -190,10 +200,13 @@ NB_MODULE(_feed, m) {
       .def_prop_ro("location", &Service::location)
       .def("stop", &Service::Stop, nb::call_guard<nb::gil_scoped_release>())
       .def("__enter__", [](nb::object self) { return self; })
-      .def("__exit__", [](Service& self, nb::handle, nb::handle, nb::handle) {
-        nb::gil_scoped_release release;
-        self.Stop();
-      }, "type"_a.none(), "value"_a.none(), "traceback"_a.none());
+      .def(
+          "__exit__",
+          [](Service& self, nb::handle, nb::handle, nb::handle) {
+            nb::gil_scoped_release release;
+            self.Stop();
+          },
+          "type"_a.none(), "value"_a.none(), "traceback"_a.none());
   m.def("serve", &Serve, "sources"_a, "location"_a, nb::call_guard<nb::gil_scoped_release>());
   m.def("source_name", &SourceName);
 }

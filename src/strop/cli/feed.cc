@@ -62,9 +62,10 @@ int Probe(const ProbeOptions& options, Console& console) {
   for (const auto& level : result.levels) {
     out["levels"].push_back({{"readers", level.readers}, {"bytes_per_second", level.bytes_per_second}});
   }
-  console.Result(out, fmt::format("knee: {} reader{} ({})", result.knee, result.knee == 1 ? "" : "s",
-                                  result.cached ? "of the page cache: the storage could not be told to read again"
-                                                : "of the storage: the page cache was emptied of these files"));
+  console.Result(out,
+                 fmt::format("knee: {} reader{} ({})", result.knee, result.knee == 1 ? "" : "s",
+                             result.cached ? "of the page cache: the storage could not be told to read again"
+                                           : "of the storage: the page cache was emptied of these files"));
   return 0;
 }
 
@@ -108,13 +109,15 @@ int Bench(const BenchOptions& options, Console& console) {
                     {"waiting_share", stats.waiting_share},
                     {"skipped_chunks", stats.skipped_chunks},
                     {"verdict", stats.verdict}};
-  std::string text = fmt::format("{:.0f} rows/s, {:.1f} MB/s ({} rows in {:.2f} s)\n{:8}{:>12}{:>12}{:>12}\n",
-                                 out["rows_per_second"].get<double>(), out["bytes_per_second"].get<double>() / 1e6, rows,
-                                 seconds, "", "p50", "p95", "p99");
+  std::string text =
+      fmt::format("{:.0f} rows/s, {:.1f} MB/s ({} rows in {:.2f} s)\n{:8}{:>12}{:>12}{:>12}\n",
+                  out["rows_per_second"].get<double>(), out["bytes_per_second"].get<double>() / 1e6, rows,
+                  seconds, "", "p50", "p95", "p99");
   const std::pair<const char*, feed::LoaderStats::Stage> stages[] = {
       {"read", stats.read}, {"decode", stats.decode}, {"copy", stats.copy}, {"wait", stats.wait}};
   for (const auto& [name, stage] : stages) {
-    text += fmt::format("{:8}{:9.3f} ms{:9.3f} ms{:9.3f} ms\n", name, 1e3 * stage.p50, 1e3 * stage.p95, 1e3 * stage.p99);
+    text += fmt::format("{:8}{:9.3f} ms{:9.3f} ms{:9.3f} ms\n", name, 1e3 * stage.p50, 1e3 * stage.p95,
+                        1e3 * stage.p99);
   }
   console.Result(out, text + stats.verdict);
   return 0;
@@ -134,7 +137,8 @@ int Serve(const ServeOptions& options, Console& console) {
     const bool named = equals != std::string::npos && uri.find('/') > equals;
     const std::string name = named ? uri.substr(0, equals) : feed::SourceName(uri);
     if (!sources.emplace(name, named ? uri.substr(equals + 1) : uri).second) {
-      throw Error(Code::kInvalidArgument, fmt::format("two sources are called \"{}\": name them by NAME=URI", name));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("two sources are called \"{}\": name them by NAME=URI", name));
     }
   }
   const auto service = feed::Serve(sources, options.location);
@@ -168,8 +172,10 @@ strop::Shape ParseShape(const std::string& text, const std::string& column) {
   for (size_t at = 0; at <= text.size();) {
     const size_t end = std::min(text.find(',', at), text.size());
     const std::string part = text.substr(at, end - at);
-    if (part.empty() || part.size() > 9 || part.find_first_not_of("0123456789") != std::string::npos || std::stol(part) == 0) {
-      throw Error(Code::kInvalidArgument, fmt::format("--shape {}={}: expected sizes such as 1,28,28", column, text));
+    if (part.empty() || part.size() > 9 || part.find_first_not_of("0123456789") != std::string::npos ||
+        std::stol(part) == 0) {
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("--shape {}={}: expected sizes such as 1,28,28", column, text));
     }
     shape.push_back(std::stol(part));
     at = end + 1;
@@ -178,7 +184,8 @@ strop::Shape ParseShape(const std::string& text, const std::string& column) {
 }
 
 // Bytes of varying length that happen to be of one length: as fixed-size binary.
-std::shared_ptr<arrow::ChunkedArray> FixBinary(const arrow::ChunkedArray& values, const std::string& name, int64_t width) {
+std::shared_ptr<arrow::ChunkedArray> FixBinary(const arrow::ChunkedArray& values, const std::string& name,
+                                               int64_t width) {
   arrow::FixedSizeBinaryBuilder builder(arrow::fixed_size_binary(static_cast<int32_t>(width)));
   int64_t row = 0;
   for (const auto& chunk : values.chunks()) {
@@ -186,8 +193,9 @@ std::shared_ptr<arrow::ChunkedArray> FixBinary(const arrow::ChunkedArray& values
     for (int64_t i = 0; i < array.length(); ++i, ++row) {
       const auto bytes = array.IsNull(i) ? std::string_view() : array.GetView(i);
       if (static_cast<int64_t>(bytes.size()) != width) {
-        throw Error(Code::kInvalidArgument, fmt::format("column {} has {} bytes in row {}: its shape and dtype want {}", name,
-                                                        bytes.size(), row, width));
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("column {} has {} bytes in row {}: its shape and dtype want {}", name,
+                                bytes.size(), row, width));
       }
       strop::data::Check(builder.Append(bytes), "converting column " + name);
     }
@@ -202,14 +210,17 @@ std::shared_ptr<arrow::Table> Annotate(std::shared_ptr<arrow::Table> table, cons
     std::string shape, dtype, role;
   };
   std::map<std::string, Change> changes;
-  for (const auto& text : options.shapes) changes[Assignment(text, "--shape").first].shape = Assignment(text, "--shape").second;
-  for (const auto& text : options.dtypes) changes[Assignment(text, "--dtype").first].dtype = Assignment(text, "--dtype").second;
-  for (const auto& text : options.roles) changes[Assignment(text, "--role").first].role = Assignment(text, "--role").second;
+  for (const auto& text : options.shapes)
+    changes[Assignment(text, "--shape").first].shape = Assignment(text, "--shape").second;
+  for (const auto& text : options.dtypes)
+    changes[Assignment(text, "--dtype").first].dtype = Assignment(text, "--dtype").second;
+  for (const auto& text : options.roles)
+    changes[Assignment(text, "--role").first].role = Assignment(text, "--role").second;
   for (const auto& [name, change] : changes) {
     const int index = table->schema()->GetFieldIndex(name);
     if (index < 0) {
-      throw Error(Code::kInvalidArgument, fmt::format("{} has no column \"{}\"; its columns: {}", options.uri, name,
-                                                      fmt::join(table->schema()->field_names(), ", ")));
+      throw Error(Code::kInvalidArgument, fmt::format("{} has no column \"{}\"; its columns: {}", options.uri,
+                                                      name, fmt::join(table->schema()->field_names(), ", ")));
     }
     auto field = table->schema()->field(index);
     auto values = table->column(index);
@@ -217,7 +228,9 @@ std::shared_ptr<arrow::Table> Annotate(std::shared_ptr<arrow::Table> table, cons
     const bool bytes = field->type()->id() == arrow::Type::BINARY;
     if (bytes) {
       column = {name, strop::data::Role::kNone, strop::DType::kU8, {}};
-      if (change.shape.empty()) throw Error(Code::kInvalidArgument, fmt::format("column {} is binary: give its --shape {}=…", name, name));
+      if (change.shape.empty())
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("column {} is binary: give its --shape {}=…", name, name));
     } else {
       column = strop::data::DescribeColumn(*field);
     }
@@ -254,7 +267,9 @@ int Convert(const ConvertOptions& options, Console& console) {
       const auto [name, share] = Assignment(options.split.substr(at, end - at), "--split");
       char* stop = nullptr;
       shares[name] = std::strtod(share.c_str(), &stop);
-      if (*stop != '\0') throw Error(Code::kInvalidArgument, fmt::format("--split {}={}: expected a share such as 0.8", name, share));
+      if (*stop != '\0')
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("--split {}={}: expected a share such as 0.8", name, share));
       at = end + 1;
     }
     const auto folder = std::filesystem::path(options.out).replace_extension();
@@ -277,7 +292,8 @@ int main(int argc, char** argv) {
   CLI::App* chosen = nullptr;
   const strop::cli::VerbInfo info{
       "feed", "reads rows: how fast the storage and the loader are, to Parquet, over the network",
-      "strop feed convert raw.parquet train.parquet --shape image=1,28,28 --role image=input --role label=label\n"
+      "strop feed convert raw.parquet train.parquet --shape image=1,28,28 --role image=input --role "
+      "label=label\n"
       "strop feed bench train.parquet --shuffle\n"
       "strop feed probe 'train/*.parquet'\n"
       "strop feed serve train.parquet --at grpc://0.0.0.0:8815"};
@@ -287,9 +303,11 @@ int main(int argc, char** argv) {
         app.require_subcommand(1);
         app.fallthrough();  // --json after the sub-command, too
 
-        auto* p = app.add_subcommand("probe", "sequential read speed by the number of readers, and where more stop helping");
+        auto* p = app.add_subcommand(
+            "probe", "sequential read speed by the number of readers, and where more stop helping");
         p->add_option("uri", probe.uri, "a path or a glob")->required();
-        p->add_option("--seconds", probe.seconds, "spent at each number of readers")->check(CLI::Range(0.01, 60.0));
+        p->add_option("--seconds", probe.seconds, "spent at each number of readers")
+            ->check(CLI::Range(0.01, 60.0));
 
         auto* b = app.add_subcommand("bench", "the loader's speed, its stages and what bounds it");
         b->add_option("uri", bench.loader.source, "a path, a glob or grpc://HOST:PORT/NAME")->required();
@@ -299,21 +317,24 @@ int main(int argc, char** argv) {
         b->add_option("--window", bench.loader.window, "row groups shuffled together");
         b->add_option("--workers", bench.loader.workers, "reader threads; 0: by usable CPUs");
         b->add_option("--prefetch", bench.loader.prefetch, "batches ready ahead; 0: two a worker");
-        b->add_option("--columns", bench.loader.columns, "all with a dense form unless given")->delimiter(',');
+        b->add_option("--columns", bench.loader.columns, "all with a dense form unless given")
+            ->delimiter(',');
         b->add_option("--epochs", bench.epochs, "passes over the rows")->check(CLI::PositiveNumber);
 
         auto* s = app.add_subcommand("serve", "an Arrow Flight service of the rows");
         s->add_option("uri", serve.uris, "paths or globs, each as URI or NAME=URI")->required();
         s->add_option("--at", serve.location, "grpc://HOST:PORT; port 0: any free one");
 
-        auto* c = app.add_subcommand("convert", "Parquet or Arrow IPC to Parquet with row groups that fit a reader's cache");
+        auto* c = app.add_subcommand(
+            "convert", "Parquet or Arrow IPC to Parquet with row groups that fit a reader's cache");
         c->add_option("uri", convert.uri, "a path or a glob")->required();
         c->add_option("out", convert.out, "the file to write")->required();
         c->add_option("--columns", convert.columns, "all unless given")->delimiter(',');
         c->add_option("--shape", convert.shapes, "COLUMN=1,28,28: of one row");
         c->add_option("--dtype", convert.dtypes, "COLUMN=uint8: what the bytes are");
         c->add_option("--role", convert.roles, "COLUMN=input, label, id, time or split");
-        c->add_option("--split", convert.split, "train=0.8,test=0.2: also deal the rows into OUT without .parquet/NAME.parquet");
+        c->add_option("--split", convert.split,
+                      "train=0.8,test=0.2: also deal the rows into OUT without .parquet/NAME.parquet");
         c->add_option("--seed", convert.seed, "of the split");
         c->add_option("--row-group-bytes", convert.row_group_bytes, "decoded bytes of a row group");
         c->add_option("--compression", convert.compression, "none, lz4, snappy or zstd");

@@ -9,7 +9,8 @@
 
 namespace strop::feed {
 
-void ExportArrow(const Batch& batch, const std::vector<std::string>& columns, ArrowArray* array, ArrowSchema* schema) {
+void ExportArrow(const Batch& batch, const std::vector<std::string>& columns, ArrowArray* array,
+                 ArrowSchema* schema) {
   arrow::FieldVector fields;
   arrow::ArrayVector arrays;
   for (const std::string& name : columns) {
@@ -20,7 +21,8 @@ void ExportArrow(const Batch& batch, const std::vector<std::string>& columns, Ar
     arrays.push_back(data::TensorToColumn(tensor, column, &field)->chunk(0));
     fields.push_back(std::move(field));
   }
-  const auto record = arrow::RecordBatch::Make(arrow::schema(std::move(fields)), batch.rows, std::move(arrays));
+  const auto record =
+      arrow::RecordBatch::Make(arrow::schema(std::move(fields)), batch.rows, std::move(arrays));
   data::Check(arrow::ExportRecordBatch(*record, array, schema), "handing a batch over to Arrow");
 }
 

@@ -50,7 +50,8 @@ class FilesReader final : public ChunkReader {
 
  private:
   ChunkFile& File(size_t file) {
-    const auto found = std::find_if(open_.begin(), open_.end(), [&](const auto& entry) { return entry.first == file; });
+    const auto found =
+        std::find_if(open_.begin(), open_.end(), [&](const auto& entry) { return entry.first == file; });
     if (found != open_.end()) {
       open_.splice(open_.begin(), open_, found);
     } else {
@@ -75,9 +76,10 @@ class FilesSource final : public Source {
       FileEntry entry{path, false, nullptr};
       const data::FileFormat format = data::DetectFormat(path);
       if (format == data::FileFormat::kArrowStream) {
-        throw Error(Code::kUnsupported, fmt::format("{} is an Arrow IPC stream, which cannot be read out of order: "
-                                                    "convert it by \"strop feed convert {} OUT.parquet\"",
-                                                    path.string(), path.string()));
+        throw Error(Code::kUnsupported,
+                    fmt::format("{} is an Arrow IPC stream, which cannot be read out of order: "
+                                "convert it by \"strop feed convert {} OUT.parquet\"",
+                                path.string(), path.string()));
       }
       entry.parquet = format == data::FileFormat::kParquet;
       const auto file = OpenFile(entry);
@@ -106,7 +108,8 @@ class FilesSource final : public Source {
   std::unique_ptr<ChunkReader> NewReader() const override { return std::make_unique<FilesReader>(layout_); }
 
  private:
-  static void CheckSame(const Layout& layout, const arrow::Schema& schema, const std::filesystem::path& path) {
+  static void CheckSame(const Layout& layout, const arrow::Schema& schema,
+                        const std::filesystem::path& path) {
     std::vector<std::string> names;
     for (const auto& column : layout.columns) names.push_back(column.name);
     const auto found = ProjectColumns(schema, names, path.string());

@@ -9,8 +9,9 @@
 
 namespace strop::feed {
 
-// Parquet and Arrow IPC files, laid end to end. Footers are read once, here; readers keep a few files open each.
-// Throws as data::DetectFormat, and kInvalidArgument naming a file whose columns differ from the first one's.
+// Parquet and Arrow IPC files, laid end to end. Footers are read once, here; readers keep a few files open
+// each. Throws as data::DetectFormat, and kInvalidArgument naming a file whose columns differ from the first
+// one's.
 std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
                                   const std::vector<std::string>& columns);
 
@@ -30,9 +31,10 @@ class ChunkFile {
   virtual double TakeReadSeconds() noexcept = 0;
 };
 
-// `footer`: null at the first opening, which fills it. Page checksums, where the file has them, are verified when a
-// row group is read for the first time.
-std::unique_ptr<ChunkFile> OpenParquetChunks(const std::filesystem::path& path, std::shared_ptr<FileFooter>* footer);
+// `footer`: null at the first opening, which fills it. Page checksums, where the file has them, are verified
+// when a row group is read for the first time.
+std::unique_ptr<ChunkFile> OpenParquetChunks(const std::filesystem::path& path,
+                                             std::shared_ptr<FileFooter>* footer);
 std::unique_ptr<ChunkFile> OpenIpcChunks(const std::filesystem::path& path);
 
 }  // namespace strop::feed

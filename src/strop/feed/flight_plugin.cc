@@ -31,7 +31,8 @@ const FlightPlugin& Flight() {
     const auto path = std::filesystem::path(here.dli_fname).parent_path() / "libstrop_feed_flight.so";
     if (dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr || !Plugin().open) {
       const char* reason = dlerror();
-      throw Error(Code::kFailedPrecondition, fmt::format("Arrow Flight cannot be loaded: {}", reason ? reason : path.string()));
+      throw Error(Code::kFailedPrecondition,
+                  fmt::format("Arrow Flight cannot be loaded: {}", reason ? reason : path.string()));
     }
   }
   return Plugin();
@@ -39,7 +40,8 @@ const FlightPlugin& Flight() {
 
 Service::~Service() = default;
 
-std::unique_ptr<Service> Serve(const std::map<std::string, std::string>& sources, const std::string& location) {
+std::unique_ptr<Service> Serve(const std::map<std::string, std::string>& sources,
+                               const std::string& location) {
   return Flight().serve(sources, location);
 }
 

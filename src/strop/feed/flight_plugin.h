@@ -15,8 +15,10 @@ class Service;
 
 // What libstrop_feed_flight.so brings. Flight and its gRPC are loaded only when a grpc:// address is named.
 struct STROP_API FlightPlugin {
-  std::function<std::shared_ptr<Source>(const std::string& uri, const std::vector<std::string>& columns)> open;
-  std::function<std::unique_ptr<Service>(const std::map<std::string, std::string>& sources, const std::string& location)>
+  std::function<std::shared_ptr<Source>(const std::string& uri, const std::vector<std::string>& columns)>
+      open;
+  std::function<std::unique_ptr<Service>(const std::map<std::string, std::string>& sources,
+                                         const std::string& location)>
       serve;
 };
 

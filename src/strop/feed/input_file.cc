@@ -19,7 +19,8 @@
 namespace strop::feed {
 namespace {
 
-constexpr size_t kScratchBuffers = 4;  // a chunk holds two at a time: one a column, and one still being let go
+constexpr size_t kScratchBuffers =
+    4;  // a chunk holds two at a time: one a column, and one still being let go
 
 }  // namespace
 
@@ -66,7 +67,8 @@ arrow::Result<int64_t> InputFile::ReadAt(int64_t position, int64_t bytes, void* 
   const auto begin = std::chrono::steady_clock::now();
   int64_t done = 0;
   while (done < bytes) {
-    const ssize_t got = pread(fd_, static_cast<char*>(out) + done, static_cast<size_t>(bytes - done), position + done);
+    const ssize_t got =
+        pread(fd_, static_cast<char*>(out) + done, static_cast<size_t>(bytes - done), position + done);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return arrow::Status::IOError("reading failed: ", std::strerror(errno));
     if (got == 0) break;

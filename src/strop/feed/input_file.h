@@ -9,9 +9,9 @@
 
 namespace strop::feed {
 
-// A file for one reader thread: pread into scratch buffers that are used again, so that reading a chunk neither asks
-// the allocator for megabytes nor touches fresh pages; and the time it takes is known.
-// Memory mapping would save this copy, but turns a file that shrinks into SIGBUS.
+// A file for one reader thread: pread into scratch buffers that are used again, so that reading a chunk
+// neither asks the allocator for megabytes nor touches fresh pages; and the time it takes is known. Memory
+// mapping would save this copy, but turns a file that shrinks into SIGBUS.
 class InputFile : public arrow::io::RandomAccessFile {
  public:
   // Throws kNotFound or kIo naming the path.

@@ -14,7 +14,8 @@ namespace {
 
 class IpcChunks final : public ChunkFile {
  public:
-  explicit IpcChunks(const std::filesystem::path& path) : path_(path), file_(std::make_shared<InputFile>(path)) {
+  explicit IpcChunks(const std::filesystem::path& path)
+      : path_(path), file_(std::make_shared<InputFile>(path)) {
     arrow::ipc::IpcReadOptions options;
     options.use_threads = false;
     Open(options);
@@ -32,7 +33,8 @@ class IpcChunks final : public ChunkFile {
     columns_ = columns;
     arrow::ipc::IpcReadOptions options;
     options.use_threads = false;
-    for (const auto& column : columns) options.included_fields.push_back(reader_->schema()->GetFieldIndex(column.name));
+    for (const auto& column : columns)
+      options.included_fields.push_back(reader_->schema()->GetFieldIndex(column.name));
     Open(options);
   }
 
@@ -60,9 +62,10 @@ class IpcChunks final : public ChunkFile {
   std::shared_ptr<arrow::RecordBatch> Batch(int chunk) {
     auto batch = reader_->ReadRecordBatch(chunk);
     if (!batch.ok()) {
-      throw Error(Code::kCorrupt, fmt::format("{}, record batch {} cannot be read: {}; write the file again, or go on "
-                                              "without it by on_error = \"skip\"",
-                                              path_.string(), chunk, batch.status().message()));
+      throw Error(Code::kCorrupt,
+                  fmt::format("{}, record batch {} cannot be read: {}; write the file again, or go on "
+                              "without it by on_error = \"skip\"",
+                              path_.string(), chunk, batch.status().message()));
     }
     return *batch;
   }
@@ -76,6 +79,8 @@ class IpcChunks final : public ChunkFile {
 
 }  // namespace
 
-std::unique_ptr<ChunkFile> OpenIpcChunks(const std::filesystem::path& path) { return std::make_unique<IpcChunks>(path); }
+std::unique_ptr<ChunkFile> OpenIpcChunks(const std::filesystem::path& path) {
+  return std::make_unique<IpcChunks>(path);
+}
 
 }  // namespace strop::feed

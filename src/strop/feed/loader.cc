@@ -23,8 +23,9 @@ class PipelineLoader final : public Loader {
     options.Validate();
     source_ = OpenSource(options.source, options.columns);
     Pipeline::Options pipeline;
-    pipeline.order = {source_->chunk_rows(), options.shuffle,   options.seed,   options.window,    options.rank,
-                      options.world_size,    options.uneven,    options.batch_size, options.drop_last};
+    pipeline.order = {source_->chunk_rows(), options.shuffle,    options.seed,
+                      options.window,        options.rank,       options.world_size,
+                      options.uneven,        options.batch_size, options.drop_last};
     rows_ = pipeline.order.total_rows();
     if (rows_ == 0) throw Error(Code::kInvalidArgument, fmt::format("{} has no rows", options.source));
     order_ = pipeline.order.Fingerprint();
@@ -52,7 +53,8 @@ class PipelineLoader final : public Loader {
   void Restore(const LoaderState& state) override {
     if (state.order != 0 && state.order != order_) {
       throw Error(Code::kFailedPrecondition,
-                  "the state belongs to another order of rows: source, columns' file layout, batch_size, shuffle, seed, "
+                  "the state belongs to another order of rows: source, columns' file layout, batch_size, "
+                  "shuffle, seed, "
                   "window, world_size, uneven and drop_last must be those it was saved with");
     }
     if (state.batches < 0 || state.batches > batches()) {
@@ -73,13 +75,15 @@ class PipelineLoader final : public Loader {
 };
 
 void Require(bool holds, const char* name, int64_t value, const char* accepted) {
-  if (!holds) throw Error(Code::kInvalidArgument, fmt::format("{} is {}: expected {}", name, value, accepted));
+  if (!holds)
+    throw Error(Code::kInvalidArgument, fmt::format("{} is {}: expected {}", name, value, accepted));
 }
 
 }  // namespace
 
 void LoaderOptions::Validate() const {
-  if (source.empty()) throw Error(Code::kInvalidArgument, "source is empty: expected a path, a glob or grpc://HOST:PORT/NAME");
+  if (source.empty())
+    throw Error(Code::kInvalidArgument, "source is empty: expected a path, a glob or grpc://HOST:PORT/NAME");
   Require(batch_size >= 1, "batch_size", batch_size, "1 or more");
   Require(window >= 1, "window", window, "1 or more row groups");
   Require(world_size >= 1, "world_size", world_size, "1 or more");
@@ -98,15 +102,19 @@ LoaderState LoaderState::FromJson(const std::string& json) {
     if (const int version = object.at("version"); version != 1) {
       throw Error(Code::kUnsupported, fmt::format("the loader state has version {}: expected 1", version));
     }
-    return {object.at("epoch").get<uint64_t>(), object.at("batches").get<int64_t>(), object.at("order").get<uint64_t>()};
+    return {object.at("epoch").get<uint64_t>(), object.at("batches").get<int64_t>(),
+            object.at("order").get<uint64_t>()};
   } catch (const nlohmann::json::exception&) {
-    throw Error(Code::kInvalidArgument,
-                fmt::format("\"{}\" is not a loader state: expected what state_dict gave", json.substr(0, 80)));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("\"{}\" is not a loader state: expected what state_dict gave", json.substr(0, 80)));
   }
 }
 
 Loader::~Loader() = default;
 
-std::unique_ptr<Loader> Loader::Open(const LoaderOptions& options) { return std::make_unique<PipelineLoader>(options); }
+std::unique_ptr<Loader> Loader::Open(const LoaderOptions& options) {
+  return std::make_unique<PipelineLoader>(options);
+}
 
 }  // namespace strop::feed

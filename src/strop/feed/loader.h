@@ -23,12 +23,12 @@ struct STROP_API LoaderOptions {
   int64_t batch_size = 256;
   bool shuffle = false;
   uint64_t seed = 0;
-  int window = 8;                    // row groups shuffled together in block order
+  int window = 8;  // row groups shuffled together in block order
   int rank = 0;
   int world_size = 1;
   Uneven uneven = Uneven::kRepeat;
-  int workers = 0;                   // reader threads; 0: by usable CPUs
-  int prefetch = 0;                  // batches ready ahead; 0: two a worker
+  int workers = 0;   // reader threads; 0: by usable CPUs
+  int prefetch = 0;  // batches ready ahead; 0: two a worker
   bool drop_last = false;
   OnError on_error = OnError::kStop;
   void Validate() const;
@@ -36,15 +36,16 @@ struct STROP_API LoaderOptions {
 
 // A batch in pooled, 64-byte aligned memory: it returns to the pool when the last tensor of it is gone.
 struct STROP_API Batch {
-  TensorMap tensors;                 // [rows, …] each
+  TensorMap tensors;  // [rows, …] each
   int64_t rows = 0;
 };
 
-// Where a loader stands: all of its state. JSON, under 1 KB. The same on every rank when uneven is not kRagged.
+// Where a loader stands: all of its state. JSON, under 1 KB. The same on every rank when uneven is not
+// kRagged.
 struct STROP_API LoaderState {
   uint64_t epoch = 0;
-  int64_t batches = 0;               // of this epoch already given out
-  uint64_t order = 0;                // names source layout and options that decide the order; 0: not checked
+  int64_t batches = 0;  // of this epoch already given out
+  uint64_t order = 0;   // names source layout and options that decide the order; 0: not checked
   std::string ToJson() const;
   static LoaderState FromJson(const std::string& json);
 };
@@ -54,33 +55,35 @@ struct STROP_API LoaderStats {
     double p50 = 0, p95 = 0, p99 = 0;  // seconds a row group (read, decode) or a batch (copy, wait)
   };
   Stage read, decode, copy, wait;
-  double waiting_share = 0;          // of the consumer's time spent waiting for a batch
+  double waiting_share = 0;  // of the consumer's time spent waiting for a batch
   double rows_per_second = 0;
-  int64_t rows = 0;                    // given out since the loader was opened
-  int64_t skipped_chunks = 0;          // row groups replaced under OnError::kSkip
-  std::string verdict;               // "storage", "decode", "copy" or "consumer" bounds, in a sentence
+  int64_t rows = 0;            // given out since the loader was opened
+  int64_t skipped_chunks = 0;  // row groups replaced under OnError::kSkip
+  std::string verdict;         // "storage", "decode", "copy" or "consumer" bounds, in a sentence
 };
 
-// Reads rows in a deterministic order: row groups permuted by (seed, epoch), and rows within a window of them; the
-// order depends on the source, seed, epoch, window, batch size, rank and world size, never on workers or timing.
-// Iterating is for one thread; the readers are its own threads, and end with it.
+// Reads rows in a deterministic order: row groups permuted by (seed, epoch), and rows within a window of
+// them; the order depends on the source, seed, epoch, window, batch size, rank and world size, never on
+// workers or timing. Iterating is for one thread; the readers are its own threads, and end with it.
 class STROP_API Loader {
  public:
-  // Throws what data::ReadSchema throws, before any thread starts; kInvalidArgument naming an option, or a column that
-  // is not there and those that are; kUnavailable when no Flight service answers.
+  // Throws what data::ReadSchema throws, before any thread starts; kInvalidArgument naming an option, or a
+  // column that is not there and those that are; kUnavailable when no Flight service answers.
   static std::unique_ptr<Loader> Open(const LoaderOptions& options);
   virtual ~Loader();
 
-  virtual int64_t rows() const noexcept = 0;            // of the source
-  virtual int64_t batches() const noexcept = 0;         // of an epoch on this rank
-  virtual const std::vector<std::string>& columns() const noexcept = 0;  // as asked, else in the source's order
+  virtual int64_t rows() const noexcept = 0;     // of the source
+  virtual int64_t batches() const noexcept = 0;  // of an epoch on this rank
+  virtual const std::vector<std::string>& columns()
+      const noexcept = 0;  // as asked, else in the source's order
   // Waits at most so long for Next to have an answer; whether it has. For callers that must poll for signals.
   virtual bool Ready(std::chrono::milliseconds timeout) = 0;
   // nullopt at the end of the epoch; the next call then begins the next epoch. Throws what a reader threw.
   virtual std::optional<Batch> Next() = 0;
-  virtual void SetEpoch(uint64_t epoch) = 0;            // and back to its first batch
+  virtual void SetEpoch(uint64_t epoch) = 0;  // and back to its first batch
   virtual LoaderState state() const = 0;
-  // The next batch is the one that would have come next. Throws kFailedPrecondition when the state is of another order.
+  // The next batch is the one that would have come next. Throws kFailedPrecondition when the state is of
+  // another order.
   virtual void Restore(const LoaderState& state) = 0;
   virtual LoaderStats stats() const = 0;
 };

@@ -46,7 +46,8 @@ std::vector<std::vector<int64_t>> ReadEpoch(Loader& loader) {
     for (const auto& [name, tensor] : batch->tensors) {
       EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.data()) % 64, 0U) << name;
       EXPECT_EQ(tensor.shape()[0], batch->rows) << name;
-      for (size_t i = 0; i < ids.size(); ++i) EXPECT_TRUE(RowIsRight(name, tensor, i, ids[i])) << name << " of row " << ids[i];
+      for (size_t i = 0; i < ids.size(); ++i)
+        EXPECT_TRUE(RowIsRight(name, tensor, i, ids[i])) << name << " of row " << ids[i];
     }
     batches.emplace_back(ids.begin(), ids.end());
   }
@@ -319,7 +320,8 @@ TEST_F(LoaderTest, WrongOptionsAndColumnsAreNamed) {
 }
 
 TEST_F(LoaderTest, FilesThatDifferAreNamed) {
-  const auto table = test::MakeTable(0, 4)->RenameColumns({"image2", "id2", "score", "wide", "flag", "small", "note"});
+  const auto table =
+      test::MakeTable(0, 4)->RenameColumns({"image2", "id2", "score", "wide", "flag", "small", "note"});
   test::WriteParquetFile(folder_ / "d.parquet", **table, 4);
   EXPECT_THAT(Thrown([&] { Loader::Open(options_); }).what(), HasSubstr("d.parquet has no column \"id\""));
 }
@@ -347,7 +349,8 @@ class DamagedTest : public testing::Test {
     std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     std::string wanted(test::kImageBytes, '\0');
-    for (int i = 0; i < test::kImageBytes; ++i) wanted[static_cast<size_t>(i)] = static_cast<char>(test::ImageByte(100, i));
+    for (int i = 0; i < test::kImageBytes; ++i)
+      wanted[static_cast<size_t>(i)] = static_cast<char>(test::ImageByte(100, i));
     const size_t at = bytes.find(wanted);
     ASSERT_NE(at, std::string::npos);
     file.clear();

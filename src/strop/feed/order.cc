@@ -9,7 +9,7 @@ namespace strop::feed {
 namespace {
 
 // Keeps the streams of chunks and of windows apart.
-constexpr uint64_t kChunkStream = 0x6368756e6b;    // "chunk"
+constexpr uint64_t kChunkStream = 0x6368756e6b;     // "chunk"
 constexpr uint64_t kWindowStream = 0x77696e646f77;  // "window"
 
 }  // namespace
@@ -32,9 +32,12 @@ int64_t RankRows(int64_t total, int rank, int world_size, Uneven uneven) noexcep
   const int64_t share = total / world_size;
   const int64_t rest = total % world_size;
   switch (uneven) {
-    case Uneven::kRepeat: return share + (rest > 0);
-    case Uneven::kRagged: return share + (rank < rest);
-    case Uneven::kDrop: return share;
+    case Uneven::kRepeat:
+      return share + (rest > 0);
+    case Uneven::kRagged:
+      return share + (rank < rest);
+    case Uneven::kDrop:
+      return share;
   }
   return share;
 }
@@ -62,13 +65,16 @@ EpochOrder::EpochOrder(const OrderOptions& options, uint64_t epoch)
   }
   std::vector<uint32_t> line;
   if (shuffle_) line = Permutation(chunks, seed_, MixSeed(kChunkStream, epoch));
-  const auto chunk_at = [&](int64_t i) { return shuffle_ ? static_cast<int64_t>(line[static_cast<size_t>(i)]) : i; };
+  const auto chunk_at = [&](int64_t i) {
+    return shuffle_ ? static_cast<int64_t>(line[static_cast<size_t>(i)]) : i;
+  };
 
-  // The rank's range starts where the ranks before it end; with kRepeat the line goes round, so that the last ranks
-  // take rows from its beginning.
+  // The rank's range starts where the ranks before it end; with kRepeat the line goes round, so that the last
+  // ranks take rows from its beginning.
   int64_t begin = 0;
   if (options.uneven == Uneven::kRagged) {
-    begin = options.rank * (total / options.world_size) + std::min<int64_t>(options.rank, total % options.world_size);
+    begin = options.rank * (total / options.world_size) +
+            std::min<int64_t>(options.rank, total % options.world_size);
   } else {
     begin = options.rank * rows_ % total;
   }
@@ -83,7 +89,8 @@ EpochOrder::EpochOrder(const OrderOptions& options, uint64_t epoch)
     const int64_t chunk = chunk_at(at);
     const int64_t taken = std::min(options.chunk_rows[static_cast<size_t>(chunk)] - skip, left);
     if (taken == 0) continue;
-    if (windows_.empty() || windows_.back().segments.size() == segments_a_window) windows_.push_back({first, 0, {}});
+    if (windows_.empty() || windows_.back().segments.size() == segments_a_window)
+      windows_.push_back({first, 0, {}});
     windows_.back().segments.push_back({chunk, skip, skip + taken});
     windows_.back().rows += taken;
     first += taken;

@@ -40,7 +40,8 @@ struct STROP_API Window {
   std::vector<Segment> segments;
 };
 
-// Rows that a rank reads in an epoch: the same on every rank unless kRagged, where they differ by one at most.
+// Rows that a rank reads in an epoch: the same on every rank unless kRagged, where they differ by one at
+// most.
 STROP_API int64_t RankRows(int64_t total, int rank, int world_size, Uneven uneven) noexcept;
 // Batches of an epoch of so many rows.
 STROP_API int64_t BatchCount(int64_t rows, int64_t batch_size, bool drop_last) noexcept;
@@ -48,10 +49,11 @@ STROP_API int64_t BatchCount(int64_t rows, int64_t batch_size, bool drop_last) n
 // A uniform permutation of [0, n): Fisher and Yates with Philox draws of (seed, stream). n < 2^32.
 STROP_API std::vector<uint32_t> Permutation(int64_t n, uint64_t seed, uint64_t stream);
 
-// The order of one epoch on one rank ("block order"). The chunks are permuted by (seed, epoch) and laid end to end; the
-// rank owns one contiguous range of that line, so that it decodes at most two chunks in part; every `window` segments
-// of the range are shuffled row by row. Without shuffle the line is the source itself and a window is one segment.
-// Immutable, and a pure function of its arguments: any position is reached without replaying those before it.
+// The order of one epoch on one rank ("block order"). The chunks are permuted by (seed, epoch) and laid end
+// to end; the rank owns one contiguous range of that line, so that it decodes at most two chunks in part;
+// every `window` segments of the range are shuffled row by row. Without shuffle the line is the source itself
+// and a window is one segment. Immutable, and a pure function of its arguments: any position is reached
+// without replaying those before it.
 class STROP_API EpochOrder {
  public:
   EpochOrder(const OrderOptions& options, uint64_t epoch);
@@ -59,8 +61,8 @@ class STROP_API EpochOrder {
   uint64_t epoch() const noexcept { return epoch_; }
   int64_t rows() const noexcept { return rows_; }
   const std::vector<Window>& windows() const noexcept { return windows_; }
-  // Where each row of the window goes: the i-th row, in the order of its segments, to position first + result[i].
-  // Empty when it is the identity.
+  // Where each row of the window goes: the i-th row, in the order of its segments, to position first +
+  // result[i]. Empty when it is the identity.
   std::vector<uint32_t> Destinations(size_t window) const;
 
  private:

@@ -41,7 +41,8 @@ class OrderProperty : public testing::TestWithParam<Case> {};
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   const std::vector<std::vector<int64_t>> layouts = {
-      {1}, {7}, {10, 10, 10, 10, 3}, {1, 0, 5, 0, 13, 2}, {100, 1, 1, 1, 1}, std::vector<int64_t>(37, 5), {0, 0, 9}};
+      {1},      {7}, {10, 10, 10, 10, 3}, {1, 0, 5, 0, 13, 2}, {100, 1, 1, 1, 1}, std::vector<int64_t>(37, 5),
+      {0, 0, 9}};
   for (const auto& layout : layouts) {
     for (const int window : {1, 2, 8}) {
       for (const int world_size : {1, 2, 3, 5, 8}) cases.push_back({layout, window, world_size});
@@ -104,8 +105,8 @@ TEST(Order, EpochSeedAndNothingElseChangesTheShuffle) {
   EXPECT_NE(RowsInOrder(options, 0), RowsInOrder(other, 0));
 }
 
-// A window of all chunks is a full shuffle: over many epochs every row comes first equally often. 4000 draws of 8 rows,
-// chi-square with 7 degrees of freedom, 24.3 is its 99.9% quantile.
+// A window of all chunks is a full shuffle: over many epochs every row comes first equally often. 4000 draws
+// of 8 rows, chi-square with 7 degrees of freedom, 24.3 is its 99.9% quantile.
 TEST(Order, AWindowOfEverythingIsUniform) {
   std::vector<double> first(8, 0);
   for (uint64_t epoch = 0; epoch < 4000; ++epoch) {

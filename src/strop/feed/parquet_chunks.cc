@@ -32,9 +32,9 @@ constexpr int64_t kBatchRows = 2048;  // values decoded at a time: their bytes o
 // How a column of the projection is read.
 struct Plan {
   const data::Column* column = nullptr;
-  int leaf = -1;             // set: decoded straight into the sink
-  bool optional = false;     // definition levels tell of nulls
-  std::vector<int> leaves;   // else through Arrow's arrays
+  int leaf = -1;            // set: decoded straight into the sink
+  bool optional = false;    // definition levels tell of nulls
+  std::vector<int> leaves;  // else through Arrow's arrays
 };
 
 void CollectLeaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) {
@@ -46,14 +46,19 @@ void CollectLeaves(const parquet::arrow::SchemaField& field, std::vector<int>& l
 bool SameBytes(const arrow::DataType& type, const parquet::ColumnDescriptor& leaf) {
   if (leaf.max_repetition_level() > 0 || leaf.max_definition_level() > 1) return false;
   switch (leaf.physical_type()) {
-    case parquet::Type::INT32: return type.id() == arrow::Type::INT32 || type.id() == arrow::Type::UINT32;
-    case parquet::Type::INT64: return type.id() == arrow::Type::INT64 || type.id() == arrow::Type::UINT64;
-    case parquet::Type::FLOAT: return type.id() == arrow::Type::FLOAT;
-    case parquet::Type::DOUBLE: return type.id() == arrow::Type::DOUBLE;
+    case parquet::Type::INT32:
+      return type.id() == arrow::Type::INT32 || type.id() == arrow::Type::UINT32;
+    case parquet::Type::INT64:
+      return type.id() == arrow::Type::INT64 || type.id() == arrow::Type::UINT64;
+    case parquet::Type::FLOAT:
+      return type.id() == arrow::Type::FLOAT;
+    case parquet::Type::DOUBLE:
+      return type.id() == arrow::Type::DOUBLE;
     case parquet::Type::FIXED_LEN_BYTE_ARRAY:
       return (type.id() == arrow::Type::FIXED_SIZE_BINARY || type.id() == arrow::Type::HALF_FLOAT) &&
              type.bit_width() == 8 * leaf.type_length();
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -94,7 +99,8 @@ class ParquetChunks final : public ChunkFile {
       plan.column = &column;
       const int index = schema->GetFieldIndex(column.name);
       const auto& field = manifest.schema_fields[static_cast<size_t>(index)];
-      if (field.is_leaf() && SameBytes(*schema->field(index)->type(), *manifest.descr->Column(field.column_index))) {
+      if (field.is_leaf() &&
+          SameBytes(*schema->field(index)->type(), *manifest.descr->Column(field.column_index))) {
         plan.leaf = field.column_index;
         plan.optional = manifest.descr->Column(field.column_index)->max_definition_level() > 0;
       } else {
@@ -188,9 +194,10 @@ class ParquetChunks final : public ChunkFile {
     } catch (const std::exception& error) {
       std::string message = error.what();
       if (const size_t end = message.find('\n'); end != std::string::npos) message.resize(end);
-      throw Error(Code::kCorrupt, fmt::format("{}, row group {} cannot be read: {}; write the file again, or go on "
-                                              "without it by on_error = \"skip\"",
-                                              path_.string(), chunk, message));
+      throw Error(Code::kCorrupt,
+                  fmt::format("{}, row group {} cannot be read: {}; write the file again, or go on "
+                              "without it by on_error = \"skip\"",
+                              path_.string(), chunk, message));
     }
     if (verify) sound.store(true, std::memory_order_relaxed);
   }
@@ -200,19 +207,27 @@ class ParquetChunks final : public ChunkFile {
     throw Error(Code::kCorrupt, fmt::format("{} rows where the footer promises {}", found, rows));
   }
 
-  void ReadLeaf(parquet::ColumnReader& leaf, const Plan& plan, size_t column, int64_t chunk, int64_t rows, RowSink& sink) {
+  void ReadLeaf(parquet::ColumnReader& leaf, const Plan& plan, size_t column, int64_t chunk, int64_t rows,
+                RowSink& sink) {
     switch (leaf.type()) {
-      case parquet::Type::INT32: return ReadValues<parquet::Int32Type>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::INT64: return ReadValues<parquet::Int64Type>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::FLOAT: return ReadValues<parquet::FloatType>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::DOUBLE: return ReadValues<parquet::DoubleType>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::FIXED_LEN_BYTE_ARRAY: return ReadValues<parquet::FLBAType>(leaf, plan, column, chunk, rows, sink);
-      default: throw Error(Code::kInternal, fmt::format("column {} has no direct reader", plan.column->name));
+      case parquet::Type::INT32:
+        return ReadValues<parquet::Int32Type>(leaf, plan, column, chunk, rows, sink);
+      case parquet::Type::INT64:
+        return ReadValues<parquet::Int64Type>(leaf, plan, column, chunk, rows, sink);
+      case parquet::Type::FLOAT:
+        return ReadValues<parquet::FloatType>(leaf, plan, column, chunk, rows, sink);
+      case parquet::Type::DOUBLE:
+        return ReadValues<parquet::DoubleType>(leaf, plan, column, chunk, rows, sink);
+      case parquet::Type::FIXED_LEN_BYTE_ARRAY:
+        return ReadValues<parquet::FLBAType>(leaf, plan, column, chunk, rows, sink);
+      default:
+        throw Error(Code::kInternal, fmt::format("column {} has no direct reader", plan.column->name));
     }
   }
 
   template <class Type>
-  void ReadValues(parquet::ColumnReader& leaf, const Plan& plan, size_t column, int64_t chunk, int64_t rows, RowSink& sink) {
+  void ReadValues(parquet::ColumnReader& leaf, const Plan& plan, size_t column, int64_t chunk, int64_t rows,
+                  RowSink& sink) {
     auto& reader = static_cast<parquet::TypedColumnReader<Type>&>(leaf);
     using Value = typename Type::c_type;
     values_.resize(sizeof(Value) * kBatchRows);
@@ -220,16 +235,18 @@ class ParquetChunks final : public ChunkFile {
     auto* const values = reinterpret_cast<Value*>(values_.data());
     for (int64_t row = 0; row < rows;) {
       int64_t got = 0;
-      const int64_t levels = reader.ReadBatch(std::min(rows - row, kBatchRows), plan.optional ? levels_.data() : nullptr,
-                                              nullptr, values, &got);
+      const int64_t levels = reader.ReadBatch(
+          std::min(rows - row, kBatchRows), plan.optional ? levels_.data() : nullptr, nullptr, values, &got);
       if (levels <= 0) CheckRows(row, rows);
       if (got != levels) {
         int64_t null = 0;
         while (levels_[static_cast<size_t>(null)] != 0) ++null;
-        throw Error(Code::kInvalidArgument,
-                    fmt::format("column {} is null in row {} of row group {}: a dense column has a value in every row; "
-                                "fill it or leave the row out",
-                                plan.column->name, row + null, chunk));
+        throw Error(
+            Code::kInvalidArgument,
+            fmt::format(
+                "column {} is null in row {} of row group {}: a dense column has a value in every row; "
+                "fill it or leave the row out",
+                plan.column->name, row + null, chunk));
       }
       if constexpr (std::is_same_v<Type, parquet::FLBAType>) {
         PutRuns(values, got, plan.column->row_bytes(), column, row, sink);
@@ -241,8 +258,8 @@ class ParquetChunks final : public ChunkFile {
   }
 
   // Rows of a plain page lie one behind the other; of a dictionary they do not.
-  static void PutRuns(const parquet::FixedLenByteArray* values, int64_t count, size_t bytes, size_t column, int64_t row,
-                      RowSink& sink) {
+  static void PutRuns(const parquet::FixedLenByteArray* values, int64_t count, size_t bytes, size_t column,
+                      int64_t row, RowSink& sink) {
     for (int64_t begin = 0; begin < count;) {
       int64_t end = begin + 1;
       while (end < count && values[end].ptr == values[end - 1].ptr + bytes) ++end;
@@ -264,7 +281,8 @@ class ParquetChunks final : public ChunkFile {
 
 }  // namespace
 
-std::unique_ptr<ChunkFile> OpenParquetChunks(const std::filesystem::path& path, std::shared_ptr<FileFooter>* footer) {
+std::unique_ptr<ChunkFile> OpenParquetChunks(const std::filesystem::path& path,
+                                             std::shared_ptr<FileFooter>* footer) {
   return std::make_unique<ParquetChunks>(path, footer);
 }
 

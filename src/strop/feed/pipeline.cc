@@ -33,7 +33,8 @@ size_t IdleLimit(const Source& source, const Pipeline::Options& options) {
   const auto& chunks = source.chunk_rows();
   const int64_t largest = chunks.empty() ? 0 : *std::max_element(chunks.begin(), chunks.end());
   const int64_t window = options.order.shuffle ? options.order.window : 1;
-  const int64_t rows = static_cast<int64_t>(OpenWindows(options) + 1) * window * largest + options.prefetch_rows + 8 * options.order.batch_size;
+  const int64_t rows = static_cast<int64_t>(OpenWindows(options) + 1) * window * largest +
+                       options.prefetch_rows + 8 * options.order.batch_size;
   return static_cast<size_t>(std::min(rows, options.order.total_rows() + options.order.batch_size)) *
          RowBytes(source.columns());
 }
@@ -66,9 +67,13 @@ struct Pipeline::OpenWindow {
 // Copies the rows of one segment to their places.
 class Pipeline::Scatter final : public RowSink {
  public:
-  Scatter(const OpenWindow& window, size_t segment, int64_t batch_size, const std::vector<data::Column>& columns)
-      : window_(window), offset_(window.offsets[segment]), segment_(window.window->segments[segment]),
-        batch_size_(batch_size), columns_(columns) {}
+  Scatter(const OpenWindow& window, size_t segment, int64_t batch_size,
+          const std::vector<data::Column>& columns)
+      : window_(window),
+        offset_(window.offsets[segment]),
+        segment_(window.window->segments[segment]),
+        batch_size_(batch_size),
+        columns_(columns) {}
 
   void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override {
     const auto begin = Clock::now();
@@ -76,7 +81,8 @@ class Pipeline::Scatter final : public RowSink {
     const int64_t first = std::max(row, segment_.begin);
     const int64_t end = std::min(row + count, segment_.end);
     if (first < end) {
-      Copy(column, offset_ + first - segment_.begin, end - first, values + static_cast<size_t>(first - row) * bytes, bytes);
+      Copy(column, offset_ + first - segment_.begin, end - first,
+           values + static_cast<size_t>(first - row) * bytes, bytes);
     }
     seconds_ += Seconds(Clock::now() - begin);
   }
@@ -88,16 +94,22 @@ class Pipeline::Scatter final : public RowSink {
   void Copy(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
     if (window_.destinations.empty()) return CopyRuns(column, at, count, values, bytes);
     switch (bytes) {
-      case 1: return CopyRows<1>(column, at, count, values, bytes);
-      case 2: return CopyRows<2>(column, at, count, values, bytes);
-      case 4: return CopyRows<4>(column, at, count, values, bytes);
-      case 8: return CopyRows<8>(column, at, count, values, bytes);
-      default: return CopyRows<0>(column, at, count, values, bytes);
+      case 1:
+        return CopyRows<1>(column, at, count, values, bytes);
+      case 2:
+        return CopyRows<2>(column, at, count, values, bytes);
+      case 4:
+        return CopyRows<4>(column, at, count, values, bytes);
+      case 8:
+        return CopyRows<8>(column, at, count, values, bytes);
+      default:
+        return CopyRows<0>(column, at, count, values, bytes);
     }
   }
 
   uint8_t* Block(int64_t batch, size_t column) const {
-    return static_cast<uint8_t*>(window_.slots[static_cast<size_t>(batch - window_.first_batch)]->memory[column].get());
+    return static_cast<uint8_t*>(
+        window_.slots[static_cast<size_t>(batch - window_.first_batch)]->memory[column].get());
   }
 
   // kBytes: the size of a row when it is that of a machine word, so that its copy is one move; else 0.
@@ -108,7 +120,8 @@ class Pipeline::Scatter final : public RowSink {
       const int64_t position = window_.first + window_.destinations[static_cast<size_t>(at + i)];
       if (position < window_.copy_begin || position >= window_.copy_end) continue;
       uint8_t* const block = Block(position / batch_size_, column);
-      std::memcpy(block + static_cast<size_t>(position % batch_size_) * size, values + static_cast<size_t>(i) * size, size);
+      std::memcpy(block + static_cast<size_t>(position % batch_size_) * size,
+                  values + static_cast<size_t>(i) * size, size);
     }
   }
 
@@ -120,7 +133,8 @@ class Pipeline::Scatter final : public RowSink {
       const int64_t batch = position / batch_size_;
       const int64_t stop = std::min(end, (batch + 1) * batch_size_);
       std::memcpy(Block(batch, column) + static_cast<size_t>(position - batch * batch_size_) * bytes,
-                  values + static_cast<size_t>(position - origin) * bytes, static_cast<size_t>(stop - position) * bytes);
+                  values + static_cast<size_t>(position - origin) * bytes,
+                  static_cast<size_t>(stop - position) * bytes);
       position = stop;
     }
   }
@@ -311,7 +325,8 @@ void Pipeline::Run(const Task& task, ChunkReader& reader) {
     reader.Read(segment.chunk, scatter);
   } catch (const Error& error) {
     // A service that is away is not a row group that is lost.
-    const bool lost = error.code() == Code::kCorrupt || error.code() == Code::kInvalidArgument || error.code() == Code::kIo;
+    const bool lost =
+        error.code() == Code::kCorrupt || error.code() == Code::kInvalidArgument || error.code() == Code::kIo;
     if (options_.on_error == OnError::kStop || !lost) throw;
     return RunWithSubstitute(task, reader, std::current_exception());
   }
@@ -328,11 +343,13 @@ namespace {
 class Keep final : public RowSink {
  public:
   Keep(const std::vector<data::Column>& columns, int64_t rows) : columns_(columns), bytes_(columns.size()) {
-    for (size_t c = 0; c < columns.size(); ++c) bytes_[c].resize(columns[c].row_bytes() * static_cast<size_t>(rows));
+    for (size_t c = 0; c < columns.size(); ++c)
+      bytes_[c].resize(columns[c].row_bytes() * static_cast<size_t>(rows));
   }
   void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override {
     const size_t size = columns_[column].row_bytes();
-    std::memcpy(bytes_[column].data() + static_cast<size_t>(row) * size, values, static_cast<size_t>(count) * size);
+    std::memcpy(bytes_[column].data() + static_cast<size_t>(row) * size, values,
+                static_cast<size_t>(count) * size);
   }
   const uint8_t* rows(size_t column) const { return bytes_[column].data(); }
 
@@ -343,8 +360,9 @@ class Keep final : public RowSink {
 
 }  // namespace
 
-// The substitute is the next chunk of the source, going round, that can be read: whether one can is a property of the
-// file, so every run and every rank chooses the same. Row i of the lost chunk becomes row i modulo its rows.
+// The substitute is the next chunk of the source, going round, that can be read: whether one can is a
+// property of the file, so every run and every rank chooses the same. Row i of the lost chunk becomes row i
+// modulo its rows.
 void Pipeline::RunWithSubstitute(const Task& task, ChunkReader& reader, const std::exception_ptr& error) {
   const OpenWindow& window = *task.window;
   const Segment& segment = window.window->segments[task.segment];
@@ -442,7 +460,8 @@ std::optional<Batch> Pipeline::Next() {
     Shape shape = column.shape;
     shape.insert(shape.begin(), slot->rows);
     void* const data = slot->memory[c].get();
-    batch.tensors.emplace(column.name, Tensor::Wrap(column.dtype, std::move(shape), data, std::move(slot->memory[c])));
+    batch.tensors.emplace(column.name,
+                          Tensor::Wrap(column.dtype, std::move(shape), data, std::move(slot->memory[c])));
   }
   const double waited = std::exchange(waited_, 0);
   stats_.Add(StatsRecorder::kWait, Seconds(end - begin) + waited);

@@ -15,7 +15,8 @@ std::shared_ptr<BufferPool> BufferPool::Make(size_t max_idle_bytes) {
 BufferPool::~BufferPool() { Close(); }
 
 std::shared_ptr<void> BufferPool::Take(size_t bytes) {
-  const size_t size = (std::max<size_t>(bytes, 1) + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+  const size_t size =
+      (std::max<size_t>(bytes, 1) + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
   void* block = nullptr;
   {
     std::lock_guard lock(mutex_);

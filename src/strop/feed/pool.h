@@ -10,8 +10,9 @@
 
 namespace strop::feed {
 
-// Memory of batches: 64-byte aligned blocks that are used again once nothing holds them, so that a steady loader
-// neither calls the allocator nor meets fresh pages. Thread safe. A block may outlive the pool's last user.
+// Memory of batches: 64-byte aligned blocks that are used again once nothing holds them, so that a steady
+// loader neither calls the allocator nor meets fresh pages. Thread safe. A block may outlive the pool's last
+// user.
 class STROP_API BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
   // Blocks beyond `max_idle_bytes` that come back are freed.

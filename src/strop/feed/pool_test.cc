@@ -25,7 +25,9 @@ TEST(Pool, BlocksAreAlignedAndUsedAgain) {
 
 TEST(Pool, KeepsNoMoreThanItMay) {
   const auto pool = BufferPool::Make(2048);
-  { const std::vector<std::shared_ptr<void>> blocks = {pool->Take(1024), pool->Take(1024), pool->Take(1024)}; }
+  {
+    const std::vector<std::shared_ptr<void>> blocks = {pool->Take(1024), pool->Take(1024), pool->Take(1024)};
+  }
   EXPECT_EQ(pool->idle_bytes(), 2048U);
 }
 

@@ -21,12 +21,13 @@
 namespace strop::feed {
 namespace {
 
-constexpr double kGain = 1.05;       // a doubling that gains less has passed the knee
+constexpr double kGain = 1.05;  // a doubling that gains less has passed the knee
 constexpr double kNearFastest = 0.9;
 
 class OpenFile {
  public:
-  explicit OpenFile(const std::filesystem::path& path) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit OpenFile(const std::filesystem::path& path)
+      : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct stat info {};
     if (fd_ < 0 || fstat(fd_, &info) != 0) {
       throw Error(errno == ENOENT ? Code::kNotFound : Code::kIo,
@@ -34,7 +35,8 @@ class OpenFile {
     }
     size_ = info.st_size;
   }
-  OpenFile(OpenFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+  OpenFile(OpenFile&& other) noexcept
+      : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
   ~OpenFile() {
     if (fd_ >= 0) close(fd_);
   }
@@ -42,7 +44,8 @@ class OpenFile {
   int64_t size() const noexcept { return size_; }
   int64_t Read(int64_t offset, int64_t bytes, uint8_t* out) const {
     const ssize_t got = pread(fd_, out, static_cast<size_t>(bytes), offset);
-    if (got < 0) throw Error(Code::kIo, fmt::format("{} cannot be read: {}", path_.string(), std::strerror(errno)));
+    if (got < 0)
+      throw Error(Code::kIo, fmt::format("{} cannot be read: {}", path_.string(), std::strerror(errno)));
     return got;
   }
   // Whether most of its pages are out of the cache now.
@@ -55,7 +58,8 @@ class OpenFile {
     std::vector<unsigned char> resident((static_cast<size_t>(size_) + page - 1) / page);
     const bool known = mincore(map, static_cast<size_t>(size_), resident.data()) == 0;
     munmap(map, static_cast<size_t>(size_));
-    const auto held = std::count_if(resident.begin(), resident.end(), [](unsigned char flags) { return flags & 1; });
+    const auto held =
+        std::count_if(resident.begin(), resident.end(), [](unsigned char flags) { return flags & 1; });
     return known && held * 10 < static_cast<int64_t>(resident.size());
   }
 
@@ -71,13 +75,15 @@ struct Block {
   int64_t bytes;
 };
 
-double Measure(const std::vector<OpenFile>& files, const std::vector<Block>& blocks, int readers, const ProbeOptions& options) {
+double Measure(const std::vector<OpenFile>& files, const std::vector<Block>& blocks, int readers,
+               const ProbeOptions& options) {
   using Clock = std::chrono::steady_clock;
   std::atomic<int64_t> bytes{0};
   std::exception_ptr error;
   std::atomic<bool> failed{false};
   const auto begin = Clock::now();
-  const auto deadline = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
+  const auto deadline =
+      begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
   std::vector<std::thread> threads;
   for (int r = 0; r < readers; ++r) {
     threads.emplace_back([&, r] {
@@ -119,7 +125,9 @@ ProbeResult ProbeStorage(const std::vector<std::filesystem::path>& paths, const 
     result.levels.push_back({readers, Measure(files, blocks, readers, options)});
     seen(result.levels.back());
     const size_t n = result.levels.size();
-    flat = n > 1 && result.levels[n - 1].bytes_per_second < kGain * result.levels[n - 2].bytes_per_second ? flat + 1 : 0;
+    flat = n > 1 && result.levels[n - 1].bytes_per_second < kGain * result.levels[n - 2].bytes_per_second
+               ? flat + 1
+               : 0;
   }
   double fastest = 0;
   for (const auto& level : result.levels) fastest = std::max(fastest, level.bytes_per_second);

@@ -26,10 +26,12 @@ struct STROP_API ProbeResult {
   bool cached = false;  // the pages could not be evicted, so memory was measured and not storage
 };
 
-// Reads the files sequentially, each reader its own part of their bytes, for a bounded time at each number of readers;
-// ends early once two doublings in a row gain less than a twentieth. Before each level the page cache is asked to drop
-// the files. `seen` is told of each level and may throw to end the probe. Throws kNotFound, kIo.
-STROP_API ProbeResult ProbeStorage(const std::vector<std::filesystem::path>& files, const ProbeOptions& options,
+// Reads the files sequentially, each reader its own part of their bytes, for a bounded time at each number of
+// readers; ends early once two doublings in a row gain less than a twentieth. Before each level the page
+// cache is asked to drop the files. `seen` is told of each level and may throw to end the probe. Throws
+// kNotFound, kIo.
+STROP_API ProbeResult ProbeStorage(const std::vector<std::filesystem::path>& files,
+                                   const ProbeOptions& options,
                                    const std::function<void(const ProbeLevel&)>& seen);
 
 }  // namespace strop::feed

@@ -17,10 +17,11 @@ class STROP_API Service {
   virtual void Stop() = 0;
 };
 
-// Serves sources by name (docs/feed.md, "The service"). `location` is grpc://HOST:PORT, port 0 for any free one. Throws
-// what OpenSource throws, kInvalidArgument for another location, kUnavailable when the port is taken,
-// kFailedPrecondition when Flight cannot be loaded.
-STROP_API std::unique_ptr<Service> Serve(const std::map<std::string, std::string>& sources, const std::string& location);
+// Serves sources by name (docs/feed.md, "The service"). `location` is grpc://HOST:PORT, port 0 for any free
+// one. Throws what OpenSource throws, kInvalidArgument for another location, kUnavailable when the port is
+// taken, kFailedPrecondition when Flight cannot be loaded.
+STROP_API std::unique_ptr<Service> Serve(const std::map<std::string, std::string>& sources,
+                                         const std::string& location);
 
 // What a source is called unless told: "train" for train.parquet, and for train/*.parquet.
 STROP_API std::string SourceName(const std::string& uri);

@@ -34,8 +34,8 @@ const uint8_t* DenseRows(const arrow::ArrayData& array) {
     type = values->type.get();
   }
   const int bits = type->bit_width();
-  const bool dense = (arrow::is_primitive(type->id()) || type->id() == arrow::Type::FIXED_SIZE_BINARY) && bits >= 8 &&
-                     values->buffers[1];
+  const bool dense = (arrow::is_primitive(type->id()) || type->id() == arrow::Type::FIXED_SIZE_BINARY) &&
+                     bits >= 8 && values->buffers[1];
   return dense ? values->buffers[1]->data() + first * (bits / 8) : nullptr;
 }
 
@@ -55,9 +55,8 @@ std::vector<data::Column> ProjectColumns(const arrow::Schema& schema, const std:
   if (columns.empty()) {
     std::vector<data::Column> all = data::DescribeSchema(schema);
     if (all.empty()) {
-      throw Error(Code::kUnsupported,
-                  fmt::format("{} has no column with a dense form; its columns: {}", where,
-                              fmt::join(schema.field_names(), ", ")));
+      throw Error(Code::kUnsupported, fmt::format("{} has no column with a dense form; its columns: {}",
+                                                  where, fmt::join(schema.field_names(), ", ")));
     }
     return all;
   }
@@ -77,8 +76,8 @@ std::vector<data::Column> ProjectColumns(const arrow::Schema& schema, const std:
   return chosen;
 }
 
-void PutTable(const arrow::Table& table, const std::vector<data::Column>& columns, std::vector<uint8_t>& scratch,
-              RowSink& sink) {
+void PutTable(const arrow::Table& table, const std::vector<data::Column>& columns,
+              std::vector<uint8_t>& scratch, RowSink& sink) {
   for (size_t c = 0; c < columns.size(); ++c) {
     const arrow::ChunkedArray& values = *table.GetColumnByName(columns[c].name);
     int64_t row = 0;

@@ -13,8 +13,8 @@
 
 namespace strop::feed {
 
-// Takes decoded rows where they lie: `count` rows of `columns()[column]`, dense, from row `row` of the chunk on.
-// `values` lives only during the call. Every row of every column is put once.
+// Takes decoded rows where they lie: `count` rows of `columns()[column]`, dense, from row `row` of the chunk
+// on. `values` lives only during the call. Every row of every column is put once.
 class STROP_API RowSink {
  public:
   virtual ~RowSink();
@@ -25,8 +25,8 @@ class STROP_API RowSink {
 class STROP_API ChunkReader {
  public:
   virtual ~ChunkReader();
-  // Throws kCorrupt, kIo or kUnavailable naming the chunk; kInvalidArgument naming column and row of a null. Some rows
-  // may have been put by then.
+  // Throws kCorrupt, kIo or kUnavailable naming the chunk; kInvalidArgument naming column and row of a null.
+  // Some rows may have been put by then.
   virtual void Read(int64_t chunk, RowSink& sink) = 0;
   // The same as a table of the projected columns, for those who pass it on.
   virtual std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) = 0;
@@ -34,7 +34,8 @@ class STROP_API ChunkReader {
   virtual double TakeReadSeconds() noexcept = 0;
 };
 
-// A sequence of chunks (Parquet row groups, Arrow record batches) that are read one by one. Immutable, thread safe.
+// A sequence of chunks (Parquet row groups, Arrow record batches) that are read one by one. Immutable, thread
+// safe.
 class STROP_API Source {
  public:
   virtual ~Source();
@@ -44,14 +45,17 @@ class STROP_API Source {
   virtual std::unique_ptr<ChunkReader> NewReader() const = 0;
 };
 
-// A path, a glob or grpc://HOST:PORT/NAME; `columns` empty: every column with a dense form. Throws as Loader::Open.
+// A path, a glob or grpc://HOST:PORT/NAME; `columns` empty: every column with a dense form. Throws as
+// Loader::Open.
 STROP_API std::shared_ptr<Source> OpenSource(const std::string& uri, const std::vector<std::string>& columns);
 
 // The columns asked for out of a schema, in the order asked. `where` names the schema in errors.
-STROP_API std::vector<data::Column> ProjectColumns(const arrow::Schema& schema, const std::vector<std::string>& columns,
+STROP_API std::vector<data::Column> ProjectColumns(const arrow::Schema& schema,
+                                                   const std::vector<std::string>& columns,
                                                    const std::string& where);
 
-// Puts a table's columns into the sink: without a copy where the layout is dense, through `scratch` where it is not.
+// Puts a table's columns into the sink: without a copy where the layout is dense, through `scratch` where it
+// is not.
 STROP_API void PutTable(const arrow::Table& table, const std::vector<data::Column>& columns,
                         std::vector<uint8_t>& scratch, RowSink& sink);
 

@@ -16,7 +16,8 @@ double Quantile(const std::vector<double>& sorted, double q) {
   return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
 }
 
-constexpr double kConsumerBound = 0.05;  // waiting less than this share, the consumer could not go faster by us
+constexpr double kConsumerBound =
+    0.05;  // waiting less than this share, the consumer could not go faster by us
 
 std::string Verdict(double waiting, double read, double decode, double copy, int workers) {
   if (waiting < kConsumerBound) {
@@ -24,18 +25,21 @@ std::string Verdict(double waiting, double read, double decode, double copy, int
   }
   const double total = std::max(read + decode + copy, 1e-12);
   if (read >= decode && read >= copy) {
-    return fmt::format("storage bounds: {:.0f}% of the readers' time is reading; more readers help only below the "
-                       "knee that strop feed probe shows (now {})",
-                       100 * read / total, workers);
+    return fmt::format(
+        "storage bounds: {:.0f}% of the readers' time is reading; more readers help only below the "
+        "knee that strop feed probe shows (now {})",
+        100 * read / total, workers);
   }
   if (decode >= copy) {
-    return fmt::format("decode bounds: {:.0f}% of the readers' time is decoding; more readers (now {}), fewer columns "
-                       "or a lighter encoding would help",
-                       100 * decode / total, workers);
+    return fmt::format(
+        "decode bounds: {:.0f}% of the readers' time is decoding; more readers (now {}), fewer columns "
+        "or a lighter encoding would help",
+        100 * decode / total, workers);
   }
-  return fmt::format("copy bounds: {:.0f}% of the readers' time is copying rows into batches; more readers (now {}) or "
-                     "fewer columns would help",
-                     100 * copy / total, workers);
+  return fmt::format(
+      "copy bounds: {:.0f}% of the readers' time is copying rows into batches; more readers (now {}) or "
+      "fewer columns would help",
+      100 * copy / total, workers);
 }
 
 }  // namespace
@@ -81,7 +85,8 @@ LoaderStats StatsRecorder::Summary(int workers) const {
   LoaderStats::Stage* const out[kStages] = {&stats.read, &stats.decode, &stats.copy, &stats.wait};
   for (size_t i = 0; i < kStages; ++i) {
     std::sort(stages[i].last.begin(), stages[i].last.end());
-    *out[i] = {Quantile(stages[i].last, 0.50), Quantile(stages[i].last, 0.95), Quantile(stages[i].last, 0.99)};
+    *out[i] = {Quantile(stages[i].last, 0.50), Quantile(stages[i].last, 0.95),
+               Quantile(stages[i].last, 0.99)};
   }
   const double elapsed = stages[kWait].sum + consumer;
   if (elapsed > 0) {

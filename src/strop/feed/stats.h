@@ -11,7 +11,8 @@
 
 namespace strop::feed {
 
-// Collects the times of a loader's stages. Thread safe; a call a row group or a batch, so a lock costs nothing.
+// Collects the times of a loader's stages. Thread safe; a call a row group or a batch, so a lock costs
+// nothing.
 class STROP_API StatsRecorder {
  public:
   enum Stage { kRead, kDecode, kCopy, kWait, kStages };

@@ -1,7 +1,7 @@
 #pragma once
 
-// Small Parquet and Arrow files for tests: every column of a row is derived from the row's number, so that a batch
-// proves itself.
+// Small Parquet and Arrow files for tests: every column of a row is derived from the row's number, so that a
+// batch proves itself.
 
 #include <unistd.h>
 
@@ -26,8 +26,8 @@ inline constexpr int kImageBytes = 12;
 
 inline uint8_t ImageByte(int64_t row, int64_t i) { return static_cast<uint8_t>(row * 31 + i * 7); }
 
-// id int64; image fixed_size_binary(12) as uint8[3,4]; score float; wide fixed_size_list<double>[2]; flag bool;
-// small int8; note string, which has no dense form.
+// id int64; image fixed_size_binary(12) as uint8[3,4]; score float; wide fixed_size_list<double>[2]; flag
+// bool; small int8; note string, which has no dense form.
 inline std::shared_ptr<arrow::Table> MakeTable(int64_t first, int64_t rows, bool with_null = false) {
   arrow::Int64Builder id;
   arrow::FixedSizeBinaryBuilder image(arrow::fixed_size_binary(kImageBytes));
@@ -43,7 +43,8 @@ inline std::shared_ptr<arrow::Table> MakeTable(int64_t first, int64_t rows, bool
     for (int i = 0; i < kImageBytes; ++i) bytes[i] = ImageByte(row, i);
     status &= id.Append(row);
     status &= image.Append(bytes);
-    status &= with_null && row == first + rows - 1 ? score.AppendNull() : score.Append(static_cast<float>(row) / 2);
+    status &=
+        with_null && row == first + rows - 1 ? score.AppendNull() : score.Append(static_cast<float>(row) / 2);
     status &= wide.Append();
     status &= values->AppendValues({static_cast<double>(row), static_cast<double>(-row)});
     status &= flag.Append(row % 3 == 0);
@@ -51,16 +52,19 @@ inline std::shared_ptr<arrow::Table> MakeTable(int64_t first, int64_t rows, bool
     status &= note.Append("row " + std::to_string(row));
   }
   data::Check(status, "building a table");
-  const auto metadata = arrow::key_value_metadata({"strop.role", "strop.dtype", "strop.shape"}, {"input", "uint8", "3,4"});
-  const auto schema = arrow::schema({arrow::field("id", arrow::int64(), false),
-                                     arrow::field("image", arrow::fixed_size_binary(kImageBytes), false, metadata),
-                                     arrow::field("score", arrow::float32()),
-                                     arrow::field("wide", arrow::fixed_size_list(arrow::float64(), 2)),
-                                     arrow::field("flag", arrow::boolean()), arrow::field("small", arrow::int8()),
-                                     arrow::field("note", arrow::utf8())});
-  return arrow::Table::Make(schema, {id.Finish().ValueOrDie(), image.Finish().ValueOrDie(), score.Finish().ValueOrDie(),
-                                     wide.Finish().ValueOrDie(), flag.Finish().ValueOrDie(), small.Finish().ValueOrDie(),
-                                     note.Finish().ValueOrDie()});
+  const auto metadata =
+      arrow::key_value_metadata({"strop.role", "strop.dtype", "strop.shape"}, {"input", "uint8", "3,4"});
+  const auto schema =
+      arrow::schema({arrow::field("id", arrow::int64(), false),
+                     arrow::field("image", arrow::fixed_size_binary(kImageBytes), false, metadata),
+                     arrow::field("score", arrow::float32()),
+                     arrow::field("wide", arrow::fixed_size_list(arrow::float64(), 2)),
+                     arrow::field("flag", arrow::boolean()), arrow::field("small", arrow::int8()),
+                     arrow::field("note", arrow::utf8())});
+  return arrow::Table::Make(
+      schema, {id.Finish().ValueOrDie(), image.Finish().ValueOrDie(), score.Finish().ValueOrDie(),
+               wide.Finish().ValueOrDie(), flag.Finish().ValueOrDie(), small.Finish().ValueOrDie(),
+               note.Finish().ValueOrDie()});
 }
 
 inline void WriteParquetFile(const std::filesystem::path& path, const arrow::Table& table, int64_t group_rows,
@@ -72,8 +76,8 @@ inline void WriteParquetFile(const std::filesystem::path& path, const arrow::Tab
   const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
   auto file = arrow::io::FileOutputStream::Open(path.string());
   data::Check(file.status(), "opening " + path.string());
-  data::Check(parquet::arrow::WriteTable(table, arrow::default_memory_pool(), *file, group_rows, builder.build(),
-                                         arrow_properties),
+  data::Check(parquet::arrow::WriteTable(table, arrow::default_memory_pool(), *file, group_rows,
+                                         builder.build(), arrow_properties),
               "writing " + path.string());
   data::Check((*file)->Close(), "closing " + path.string());
 }

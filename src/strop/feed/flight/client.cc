@@ -35,9 +35,12 @@ std::unique_ptr<FlightClient> Connect(const Remote& remote) {
 
 class RemoteReader final : public ChunkReader {
  public:
-  explicit RemoteReader(std::shared_ptr<const Remote> remote) : remote_(std::move(remote)), client_(Connect(*remote_)) {}
+  explicit RemoteReader(std::shared_ptr<const Remote> remote)
+      : remote_(std::move(remote)), client_(Connect(*remote_)) {}
 
-  void Read(int64_t chunk, RowSink& sink) override { PutTable(*ReadTable(chunk), remote_->columns, scratch_, sink); }
+  void Read(int64_t chunk, RowSink& sink) override {
+    PutTable(*ReadTable(chunk), remote_->columns, scratch_, sink);
+  }
 
   std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) override {
     const auto begin = std::chrono::steady_clock::now();
@@ -71,7 +74,8 @@ class RemoteSource final : public Source {
     const size_t host = uri.find("://") + 3;
     const size_t slash = uri.find('/', host);
     if (slash == std::string::npos || slash + 1 == uri.size()) {
-      throw Error(Code::kInvalidArgument, fmt::format("{} names no source: expected grpc://HOST:PORT/NAME", uri));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{} names no source: expected grpc://HOST:PORT/NAME", uri));
     }
     remote->name = uri.substr(slash + 1);
     auto location = arrow::flight::Location::Parse(uri.substr(0, slash));
@@ -84,7 +88,8 @@ class RemoteSource final : public Source {
 
     arrow::flight::FlightCallOptions options;
     options.timeout = arrow::flight::TimeoutDuration(kInfoSeconds);
-    auto info = Connect(*remote)->GetFlightInfo(options, arrow::flight::FlightDescriptor::Path({remote->name}));
+    auto info =
+        Connect(*remote)->GetFlightInfo(options, arrow::flight::FlightDescriptor::Path({remote->name}));
     CheckFlight(info.status(), uri);
     arrow::ipc::DictionaryMemo memo;
     auto full = (*info)->GetSchema(&memo);

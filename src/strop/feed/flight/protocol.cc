@@ -31,7 +31,8 @@ LoaderOptions ParseOrder(const nlohmann::json& order, uint64_t* epoch) {
       return options;
     }
   }
-  throw Error(Code::kInvalidArgument, fmt::format("uneven is \"{}\": expected repeat, ragged or drop", uneven));
+  throw Error(Code::kInvalidArgument,
+              fmt::format("uneven is \"{}\": expected repeat, ragged or drop", uneven));
 }
 
 }  // namespace
@@ -52,10 +53,11 @@ TicketContent TicketContent::FromJson(const std::string& json) {
     if (object.contains("chunk")) ticket.chunk = object["chunk"].get<int64_t>();
     if (object.contains("order")) ticket.order = ParseOrder(object["order"], &ticket.epoch);
   } catch (const nlohmann::json::exception&) {
-    throw Error(Code::kInvalidArgument,
-                fmt::format("the ticket \"{}\" is not understood: expected JSON such as {{\"source\": \"train\", "
-                            "\"chunk\": 0}}",
-                            json.substr(0, 80)));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("the ticket \"{}\" is not understood: expected JSON such as {{\"source\": \"train\", "
+                    "\"chunk\": 0}}",
+                    json.substr(0, 80)));
   }
   return ticket;
 }
@@ -81,13 +83,20 @@ arrow::Status ToStatus(const Error& error) {
   // The code is the first word: Flight has fewer codes than we have.
   const std::string message = fmt::format("{}: {}", CodeName(error.code()), error.what());
   switch (error.code()) {
-    case Code::kUnavailable: return MakeFlightError(FlightStatusCode::Unavailable, message);
-    case Code::kTimeout: return MakeFlightError(FlightStatusCode::TimedOut, message);
-    case Code::kCancelled: return MakeFlightError(FlightStatusCode::Cancelled, message);
-    case Code::kNotFound: return arrow::Status::KeyError(message);
-    case Code::kInvalidArgument: return arrow::Status::Invalid(message);
-    case Code::kUnsupported: return arrow::Status::NotImplemented(message);
-    default: return arrow::Status::IOError(message);
+    case Code::kUnavailable:
+      return MakeFlightError(FlightStatusCode::Unavailable, message);
+    case Code::kTimeout:
+      return MakeFlightError(FlightStatusCode::TimedOut, message);
+    case Code::kCancelled:
+      return MakeFlightError(FlightStatusCode::Cancelled, message);
+    case Code::kNotFound:
+      return arrow::Status::KeyError(message);
+    case Code::kInvalidArgument:
+      return arrow::Status::Invalid(message);
+    case Code::kUnsupported:
+      return arrow::Status::NotImplemented(message);
+    default:
+      return arrow::Status::IOError(message);
   }
 }
 
@@ -101,7 +110,8 @@ void CheckFlight(const arrow::Status& status, const std::string& what) {
     if (const size_t at = message.find(prefix); at == 0) {
       message = message.substr(prefix.size());
       // The transport adds its own words behind ours.
-      if (const size_t end = message.find(". gRPC client debug context"); end != std::string::npos) message.resize(end);
+      if (const size_t end = message.find(". gRPC client debug context"); end != std::string::npos)
+        message.resize(end);
       throw Error(code, fmt::format("{}: {}", what, message));
     }
   }

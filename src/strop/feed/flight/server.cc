@@ -156,7 +156,8 @@ class Server final : public fl::FlightServerBase {
                               std::unique_ptr<fl::FlightInfo>* info) override {
     return Guarded([&]() -> arrow::Status {
       const bool path = descriptor.type == fl::FlightDescriptor::PATH;
-      *info = std::make_unique<fl::FlightInfo>(Info(path ? fmt::format("{}", fmt::join(descriptor.path, "/")) : descriptor.cmd));
+      *info = std::make_unique<fl::FlightInfo>(
+          Info(path ? fmt::format("{}", fmt::join(descriptor.path, "/")) : descriptor.cmd));
       return arrow::Status::OK();
     });
   }
@@ -177,7 +178,8 @@ class Server final : public fl::FlightServerBase {
           throw Error(Code::kInvalidArgument,
                       fmt::format("chunk is {}: {} has {} row groups", *ticket.chunk, ticket.source, chunks));
         }
-        batches = std::make_shared<ChunkStream>(shelf, ticket.chunk.value_or(0), ticket.chunk ? *ticket.chunk + 1 : chunks);
+        batches = std::make_shared<ChunkStream>(shelf, ticket.chunk.value_or(0),
+                                                ticket.chunk ? *ticket.chunk + 1 : chunks);
       }
       *stream = std::make_unique<fl::RecordBatchStream>(std::move(batches));
       return arrow::Status::OK();
@@ -190,7 +192,8 @@ class Server final : public fl::FlightServerBase {
     if (uri == uris_.end()) {
       std::vector<std::string> names;
       for (const auto& [known, ignored] : uris_) names.push_back(known);
-      throw Error(Code::kNotFound, fmt::format("no source \"{}\"; served are: {}", name, fmt::join(names, ", ")));
+      throw Error(Code::kNotFound,
+                  fmt::format("no source \"{}\"; served are: {}", name, fmt::join(names, ", ")));
     }
     std::lock_guard lock(mutex_);
     auto& shelf = shelves_[{name, columns}];
@@ -226,14 +229,18 @@ class Server final : public fl::FlightServerBase {
 
 class RunningServer final : public Service {
  public:
-  RunningServer(const std::map<std::string, std::string>& sources, const std::string& location) : server_(sources) {
+  RunningServer(const std::map<std::string, std::string>& sources, const std::string& location)
+      : server_(sources) {
     auto parsed = fl::Location::Parse(location);
     if (!parsed.ok() || !(location.starts_with("grpc://") || location.starts_with("grpc+tcp://"))) {
-      throw Error(Code::kInvalidArgument, fmt::format("{} is not an address to serve at: expected grpc://HOST:PORT", location));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{} is not an address to serve at: expected grpc://HOST:PORT", location));
     }
     const fl::FlightServerOptions options(*parsed);
     if (const auto status = server_.Init(options); !status.ok()) {
-      throw Error(Code::kUnavailable, fmt::format("{} cannot be served at: the port may be in use; port 0 takes a free one", location));
+      throw Error(
+          Code::kUnavailable,
+          fmt::format("{} cannot be served at: the port may be in use; port 0 takes a free one", location));
     }
     const size_t colon = location.rfind(':');
     location_ = fmt::format("{}:{}", location.substr(0, colon), server_.port());
@@ -259,7 +266,8 @@ class RunningServer final : public Service {
 
 }  // namespace
 
-std::unique_ptr<Service> StartServer(const std::map<std::string, std::string>& sources, const std::string& location) {
+std::unique_ptr<Service> StartServer(const std::map<std::string, std::string>& sources,
+                                     const std::string& location) {
   return std::make_unique<RunningServer>(sources, location);
 }
 

@@ -9,6 +9,7 @@
 namespace strop::feed::flight {
 
 // See feed::Serve.
-std::unique_ptr<Service> StartServer(const std::map<std::string, std::string>& sources, const std::string& location);
+std::unique_ptr<Service> StartServer(const std::map<std::string, std::string>& sources,
+                                     const std::string& location);
 
 }  // namespace strop::feed::flight
