@@ -63,8 +63,8 @@ def digits(tmp_path_factory, fashion):
     return folder
 
 
-def train(strop_bin, digits, output, *arguments, data="rows.parquet", env=None, **options):
-    command = [strop_bin / "strop-train", digits / "model.onnx", "--data", digits / data, "--label", "label", "-o", output,
+def train(strop_bin, digits, output, *arguments, data="rows.parquet", label="label", env=None, **options):
+    command = [strop_bin / "strop-train", digits / "model.onnx", "--data", digits / data, "--label", label, "-o", output,
                "--threads", "2", *arguments]  # fmt: skip
     env = {**os.environ, **(env or {})}
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, env=env, **options)
@@ -117,7 +117,6 @@ def test_the_seed_makes_it_reproducible(strop_bin, digits, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--label", "lable"], ["lable", "image, label"]),
         (["--learning-rate", "-1"], ["learning rate = -1", "more than 0"]),
         (["--metric", "acuracy"], ["acuracy", "accuracy"]),
     ],
@@ -129,6 +128,12 @@ def test_wrong_arguments_are_one_line_that_names_them(strop_bin, digits, tmp_pat
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert all(word in done.stderr for word in words), done.stderr
     assert not out.exists()
+
+
+def test_a_label_column_that_is_missing_is_named(strop_bin, digits, tmp_path):
+    done = train(strop_bin, digits, tmp_path / "out.onnx", label="lable")
+    assert done.returncode == 1
+    assert "no column 'lable'" in done.stderr and "image, label" in done.stderr
 
 
 def test_validation_rows_must_not_be_training_rows(strop_bin, digits, tmp_path):
@@ -152,7 +157,7 @@ def test_a_file_that_is_not_a_model_is_named(strop_bin, digits, tmp_path):
     shutil.copy(digits / "rows.parquet", tmp_path)
     done = train(strop_bin, tmp_path, tmp_path / "out.onnx")
     assert done.returncode == 1
-    assert "model.onnx" in done.stderr and "not an ONNX model" in done.stderr
+    assert "model.onnx is not a valid ONNX model" in done.stderr
 
 
 def test_a_missing_torch_is_one_clear_line(strop_bin, digits, tmp_path):
