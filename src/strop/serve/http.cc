@@ -66,6 +66,14 @@ void ParseTarget(std::string_view target, HttpRequest* request) {
   }
 }
 
+std::string Quote(std::string_view text) {
+  std::string out(text.substr(0, 80));
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 32) c = '?';
+  }
+  return '"' + out + (text.size() > 80 ? "…\"" : "\"");
+}
+
 HttpResponse ErrorResponse(int status, std::string_view message) {
   HttpResponse response;
   response.status = status;

@@ -40,6 +40,8 @@ using Handler = std::function<void(HttpRequest, Respond)>;
 // Fills path and query from "/v2/models/a%20b?limit=3". Throws kInvalidArgument for a bad percent sequence.
 STROP_API void ParseTarget(std::string_view target, HttpRequest* request);
 
+// A client's text inside a message: bounded, and without control characters.
+STROP_API std::string Quote(std::string_view text);
 // {"error": message} in UTF-8, whatever bytes the message holds.
 STROP_API HttpResponse ErrorResponse(int status, std::string_view message);
 // The status that a failure of the library means to an HTTP client.
