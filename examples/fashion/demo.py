@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -35,13 +36,13 @@ def step(name: str, command: list, env: dict, capture: bool = False) -> str:
     return run.stdout or ""
 
 
-def last_json(output: str) -> dict:
-    return json.loads(output.strip().splitlines()[-1])
+def as_json(output: str) -> dict:
+    return json.loads(output[output.index("{"):])
 
 
 def trial_values() -> list[float]:
-    study = Study.load(storage=f"sqlite:///{LOOP / 'strop.db'}", study_name="fashion")
-    return [trial.value for trial in study.trials if trial.value is not None]
+    with sqlite3.connect(f"file:{LOOP / 'strop.db'}?mode=ro", uri=True) as store:
+        return [value for (value,) in store.execute("SELECT value FROM trials WHERE state = 'done' ORDER BY number")]
 
 
 def main() -> int:
@@ -55,14 +56,15 @@ def main() -> int:
 
     shutil.rmtree(LOOP, ignore_errors=True)
     step("the loop: strop run --once", [build / "strop/bin/strop", "run", HERE / "strop.toml", "--once"], env)
-    feed = last_json(step("the feed beside torch DataLoader",
+    feed = as_json(step("the feed beside torch DataLoader",
                           [sys.executable, ROOT / "bench/peers/feed_torch.py", data / "train.parquet", "--epochs", "5",
                            "--json"], env, capture=True))
-    models = last_json(step("the models beside ONNX Runtime",
-                            [sys.executable, ROOT / "bench/peers/compress_onnxruntime.py", LOOP / "models/r0-f32.onnx",
-                             LOOP / "models/r0-int8.onnx", "--calibration", LOOP / "data/calibration.parquet",
-                             "--evaluation", data / "test.parquet", "--json"], env, capture=True))
-    events = last_json(step("the loop's own record", [build / "strop/bin/strop", "status", HERE / "strop.toml", "--events",
+    models = as_json(step("the models beside ONNX Runtime",
+                            [sys.executable, ROOT / "bench/peers/compress_onnxruntime.py", "--model",
+                             LOOP / "models/r0-f32.onnx", "--int8", LOOP / "models/r0-int8.onnx", "--calibration",
+                             LOOP / "data/calibration.parquet", "--test", data / "test.parquet", "--seconds", "5"],
+                            env, capture=True))
+    events = as_json(step("the loop's own record", [build / "strop/bin/strop", "status", HERE / "strop.toml", "--events",
                                                       "1000", "--json"], env, capture=True))
 
     measured = Measured(feed=feed, models=models, world=json.loads((LOOP / "world.json").read_text()),
