@@ -57,8 +57,8 @@ def main() -> int:
     shutil.rmtree(LOOP, ignore_errors=True)
     step("the loop: strop run --once", [build / "strop/bin/strop", "run", HERE / "strop.toml", "--once"], env)
     feed = as_json(step("the feed beside torch DataLoader",
-                          [sys.executable, ROOT / "bench/peers/feed_torch.py", data / "train.parquet", "--epochs", "5",
-                           "--json"], env, capture=True))
+                          [sys.executable, ROOT / "bench/peers/feed_torch.py", data / "train.parquet", "--epochs", "3"],
+                          env, capture=True))
     models = as_json(step("the models beside ONNX Runtime",
                             [sys.executable, ROOT / "bench/peers/compress_onnxruntime.py", "--model",
                              LOOP / "models/r0-f32.onnx", "--int8", LOOP / "models/r0-int8.onnx", "--calibration",

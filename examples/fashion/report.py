@@ -29,15 +29,19 @@ class Row:
 
 
 def rows(measured: Measured) -> list[Row]:
-    world, models = measured.world, measured.models
+    world, models = measured.world, measured.models["rows"]
     trials = measured.trials
-    feed = {name: measured.feed[name]["median"] for name in measured.feed if isinstance(measured.feed[name], dict)}
-    lines = [Row(f"feed, {name}", f"{rate:,.0f} rows/s") for name, rate in feed.items()]
+    entries = measured.feed["entries"]
+    ours = next(name for name in entries if name.startswith("strop"))
+    lines = [Row("feed, strop from Parquet", f"{entries[ours]['rows_per_second']:,.0f} rows/s")]
+    for kind in ("samples", "fetched", "gathered"):
+        peer = measured.feed[f"ratio_to_{kind}"]
+        lines.append(Row(f"feed, {peer['peer']}", f"{entries[peer['peer']]['rows_per_second']:,.0f} rows/s",
+                         f"strop is {peer['ratio']:.2f} times as fast ({peer['low']:.2f} to {peer['high']:.2f})"))
     lines.append(Row(f"tuning, best of {len(trials)} trials", f"{max(trials):.4f}", f"first trial {trials[0]:.4f}"))
     for name, model in models.items():
-        if isinstance(model, dict) and "accuracy" in model:
-            lines.append(Row(name, f"accuracy {model['accuracy']:.4f}, {model['bytes'] / 1024:,.0f} KiB",
-                             ", ".join(f"batch {batch}: {seconds * 1e6:,.0f} µs" for batch, seconds in model["latency"].items())))
+        lines.append(Row(name, f"accuracy {model['accuracy']:.4f}, {model['bytes'] / 1024:,.0f} KiB",
+                         f"{model['ms_batch_1'] * 1e3:,.0f} µs at batch 1, {model['ms_batch_64'] * 1e3:,.0f} µs at batch 64"))
     lines += [
         Row("accuracy before drift", f"{world['accuracy_before']:.4f}", f"{world['false_alarms']} false alarms"),
         Row("accuracy under drift", f"{world['accuracy_under_drift']:.4f}"),
@@ -89,13 +93,12 @@ def plots(measured: Measured) -> list[tuple[str, str]]:
         axes.set(ylabel="accuracy", ylim=(0, 1.1))
 
     def latency(axes):
-        entries = {name: model for name, model in measured.models.items() if isinstance(model, dict) and "latency" in model}
-        batches = list(next(iter(entries.values()))["latency"])
-        for offset, batch in enumerate(batches):
-            places = [index + offset * 0.8 / len(batches) for index in range(len(entries))]
-            values = [model["latency"][batch] * 1e6 / int(batch) for model in entries.values()]
-            axes.bar_label(axes.bar(places, values, 0.8 / len(batches), label=f"batch {batch}"), fmt="%.0f", fontsize=7)
-        axes.set_xticks([index + 0.2 for index in range(len(entries))], list(entries), rotation=20, ha="right", fontsize=7)
+        models = measured.models["rows"]
+        for offset, batch in enumerate((1, 64)):
+            places = [index + 0.4 * offset for index in range(len(models))]
+            values = [model[f"ms_batch_{batch}"] * 1e3 / batch for model in models.values()]
+            axes.bar_label(axes.bar(places, values, 0.4, label=f"batch {batch}"), fmt="%.0f", fontsize=7)
+        axes.set_xticks([index + 0.2 for index in range(len(models))], list(models), rotation=20, ha="right", fontsize=7)
         axes.set(ylabel="µs a row")
         axes.legend()
 

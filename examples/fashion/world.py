@@ -3,8 +3,8 @@
 `strop run` starts it as the companion of examples/fashion/strop.toml, with STROP_HTTP and STROP_LOOP_DIR in its
 environment. What it measured goes to STROP_LOOP_DIR/world.json; it exits non-zero when the loop did not hold.
 
-The drift: from its onset every image loses 35% of its contrast, is lifted by 50 grey levels and gets Gaussian noise
-of 20 grey levels (seeded by the image's number), as an ageing, badly lit camera would do. Severities are frozen here.
+The drift: from its onset every image loses a fifth of its contrast, is lifted by 20 grey levels of 255 and gets
+Gaussian noise of 10 grey levels (seeded by the image's number), as an ageing camera would do. Severities are frozen here.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ REQUESTS_A_SECOND = 150          # of each client: well below what the server be
 CLEAN = range(0, 2000)           # image numbers; the three ranges never overlap
 DRIFTED = range(2000, 7000)
 AFTER_SWAP = range(7000, 10000)
-CONTRAST, LIFT, NOISE = 0.65, 50.0, 20.0
+CONTRAST, LIFT, NOISE = 0.8, 20.0, 10.0
 LABELS_HELD_BACK = 100           # until the bad candidate is judged, so that the order of the story is kept
 PATIENCE = 240.0                 # seconds to wait for any one thing
 

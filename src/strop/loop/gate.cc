@@ -52,7 +52,7 @@ Decision Compare(const std::filesystem::path& champion, const std::filesystem::p
   const std::string reason =
       fmt::format("{} {:.4f} -> {:.4f} on {} rows, gain {:+.4f} [{:+.4f}, {:+.4f}]: the bad end {} the guardrail {:+.4f}",
                   metric, result.baseline, result.candidate, result.rows, result.gain, result.interval.low,
-                  result.interval.high, decision.promote ? "meets" : "is below", -guardrail);
+                  result.interval.high, decision.promote ? "meets" : "is below", 0.0 - guardrail);
   decision.evidence_json = nlohmann::json{{"metric", metric},
                                           {"champion", result.baseline},
                                           {"candidate", result.candidate},
