@@ -115,7 +115,12 @@ void CheckFlight(const arrow::Status& status, const std::string& what) {
       throw Error(code, fmt::format("{}: {}", what, message));
     }
   }
+  // We never cancel: a service that stops cancels what it was sending.
+  if (status.IsCancelled()) throw Error(Code::kUnavailable, fmt::format("{}: the service ended", what));
   if (const auto detail = arrow::flight::FlightStatusDetail::UnwrapStatus(status)) {
+    if (detail->code() == arrow::flight::FlightStatusCode::Cancelled) {
+      throw Error(Code::kUnavailable, fmt::format("{}: the service ended", what));
+    }
     if (detail->code() == arrow::flight::FlightStatusCode::Unavailable) {
       throw Error(Code::kUnavailable, fmt::format("{}: no service answers there: {}", what, message));
     }
