@@ -71,7 +71,7 @@ def test_bad_files_are_named_in_one_line(strop_bin, tmp_path, rows, fashion):
     null = tmp_path / "null.parquet"
     pq.write_table(pa.table({"x": pa.array([1.0, None, 2.0] * 100)}), null)
     strings = tmp_path / "strings.parquet"
-    pq.write_table(pa.table({"x": ["a", "b"]}), strings)
+    pq.write_table(pa.table({"x": ["a", "b"] * 200}), strings)
     for stream, said in [
         (short, "short.parquet is cut short"),
         (text, "text.parquet"),

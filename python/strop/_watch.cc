@@ -31,12 +31,13 @@ NB_MODULE(_watch, m) {
         return detector.Update(tensor);
       });
 
-  m.def("mmd", [](const std::string& name, nb::handle reference, int64_t false_alarm_rows, int64_t window, int64_t features,
-                  uint64_t seed) {
+  m.def("mmd", [](const std::string& name, nb::handle reference, int64_t false_alarm_rows, int64_t window,
+                  int64_t features, uint64_t seed) {
     const Tensor tensor = bind::FromArray(reference, "reference");
     const nb::gil_scoped_release release;
-    return watch::MakeMmd(name, tensor,
-                          {.window = window, .false_alarm_rows = false_alarm_rows, .features = features, .seed = seed});
+    return watch::MakeMmd(
+        name, tensor,
+        {.window = window, .false_alarm_rows = false_alarm_rows, .features = features, .seed = seed});
   });
 
   m.def("select", [](nb::handle scores, int64_t k, const std::string& strategy, uint64_t seed) {

@@ -30,18 +30,20 @@ struct LabelOptions {
 };
 
 const VerbInfo kInfo = {
-    "label",
-    "Labels that arrive late, joined by request id with the rows that were served",
+    "label", "Labels that arrive late, joined by request id with the rows that were served",
     "  strop label next wanted.csv --limit 200               which requests to label, and why\n"
     "  strop label import done.csv --key request_id --label label\n"
-    "  strop label export rows.parquet --reason uniform      labelled rows, ready for training or validation"};
+    "  strop label export rows.parquet --reason uniform      labelled rows, ready for training or "
+    "validation"};
 
 // The store of --store, or of the project; a store that is not there is an error, not a new file.
 std::string StoreUrl(const LabelOptions& options, const std::optional<Project>& project) {
   const std::string url = project ? (project->loop.directory / "strop.db").string() : options.store;
   const std::string path = url.starts_with("sqlite:///") ? url.substr(10) : url;
   if (path.find("://") == std::string::npos && !std::filesystem::exists(path)) {
-    throw Error(Code::kNotFound, fmt::format("{}: no such store; strop serve makes it when it captures the first request", path));
+    throw Error(
+        Code::kNotFound,
+        fmt::format("{}: no such store; strop serve makes it when it captures the first request", path));
   }
   return url;
 }
@@ -57,16 +59,19 @@ std::string CsvField(const std::string& text) {
   return quoted + '"';
 }
 
-void Export(const watch::LabelQueue& queue, const LabelOptions& options, const std::string& label, Console& console) {
+void Export(const watch::LabelQueue& queue, const LabelOptions& options, const std::string& label,
+            Console& console) {
   watch::ExportOptions wanted;
   if (options.reason != "any") wanted.reason = watch::ParseReason(options.reason);
   wanted.since = options.since;
   wanted.label = label;
   const int64_t rows = queue.Export(options.file, wanted);
-  console.Result({{"rows", rows}, {"file", options.file}}, fmt::format("{} labelled rows in {}", rows, options.file));
+  console.Result({{"rows", rows}, {"file", options.file}},
+                 fmt::format("{} labelled rows in {}", rows, options.file));
 }
 
-void Import(watch::LabelQueue& queue, const LabelOptions& options, const std::string& label, Console& console) {
+void Import(watch::LabelQueue& queue, const LabelOptions& options, const std::string& label,
+            Console& console) {
   const auto labels = watch::ReadLabels(options.file, options.key, label);
   queue.PutLabels(labels);
   console.Result({{"labels", labels.size()}}, fmt::format("{} labels from {}", labels.size(), options.file));
@@ -94,26 +99,32 @@ void Next(const watch::LabelQueue& queue, const LabelOptions& options, Console& 
 
 void AddStore(CLI::App* command, LabelOptions& options) {
   auto* const store = command->add_option("--store", options.store, "The store, as in sqlite:///FILE");
-  command->add_option("--project", options.project, "The project whose store it is")->capture_default_str()->excludes(store);
+  command->add_option("--project", options.project, "The project whose store it is")
+      ->capture_default_str()
+      ->excludes(store);
 }
 
 void Setup(CLI::App& app, LabelOptions& options) {
   app.require_subcommand(1);
   app.fallthrough();
-  auto* const to = app.add_subcommand("export", "Write labelled rows as Parquet: inputs, label, request_id, reason, time");
+  auto* const to =
+      app.add_subcommand("export", "Write labelled rows as Parquet: inputs, label, request_id, reason, time");
   to->add_option("FILE", options.file, "The Parquet file to write")->required();
   to->add_option("--reason", options.reason, "Why their labels were asked for")
       ->check(CLI::IsMember({"any", "uniform", "uncertain"}))
       ->capture_default_str();
   to->add_option("--since", options.since, "Only rows served at or after this, in Unix seconds");
   to->add_option("--label", options.label, "Name of the label's column; default: the project's, or label");
-  auto* const from = app.add_subcommand("import", "Take labels from Parquet, Arrow IPC or CSV; all of them or none");
+  auto* const from =
+      app.add_subcommand("import", "Take labels from Parquet, Arrow IPC or CSV; all of them or none");
   from->add_option("FILE", options.file, "The file with a label a row")->required();
   from->add_option("--key", options.key, "The column with the request id")->capture_default_str();
   from->add_option("--label", options.label, "The column with the label; default: the project's, or label");
   auto* const next = app.add_subcommand("next", "The requests whose labels are wanted, newest first");
   next->add_option("FILE", options.file, "A CSV file to write instead of printing");
-  next->add_option("--limit", options.limit, "At most so many")->check(CLI::PositiveNumber)->capture_default_str();
+  next->add_option("--limit", options.limit, "At most so many")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   for (CLI::App* command : {to, from, next}) {
     AddStore(command, options);
     command->callback([&options, command] { options.action = command->get_name(); });

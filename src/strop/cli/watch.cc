@@ -24,16 +24,16 @@ struct WatchOptions {
   int threads = 0;
 };
 
-const VerbInfo kInfo = {
-    "watch",
-    "Drift of recorded rows against a reference, window by window",
-    "  strop watch validation.parquet march.parquet\n"
-    "  strop watch validation.parquet march.parquet --model model.onnx --window 200 --false-alarm-rows 100000"};
+const VerbInfo kInfo = {"watch", "Drift of recorded rows against a reference, window by window",
+                        "  strop watch validation.parquet march.parquet\n"
+                        "  strop watch validation.parquet march.parquet --model model.onnx --window 200 "
+                        "--false-alarm-rows 100000"};
 
 // Columns of a source as tensors, a window of rows at a time.
 class Source {
  public:
-  Source(const std::string& uri, const std::vector<std::string>& columns) : table_(data::ReadTable(uri, columns)) {}
+  Source(const std::string& uri, const std::vector<std::string>& columns)
+      : table_(data::ReadTable(uri, columns)) {}
 
   int64_t rows() const { return table_->num_rows(); }
   TensorMap Rows(int64_t begin, int64_t end) const {
@@ -59,7 +59,8 @@ std::vector<std::string> ChooseColumns(const WatchOptions& options) {
   }
   if (inputs.empty()) inputs = others;
   if (inputs.empty()) {
-    throw Error(Code::kInvalidArgument, fmt::format("{} has no input column: name one with --column", options.reference));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{} has no input column: name one with --column", options.reference));
   }
   return inputs;
 }
@@ -70,7 +71,8 @@ class Activations {
   Activations(const std::string& model, int threads) {
     model::Graph graph = model::Graph::Load(model);
     tap_ = model::Penultimate(graph);
-    if (tap_.empty()) throw Error(Code::kUnsupported, fmt::format("{} has no weighted layer to watch the input of", model));
+    if (tap_.empty())
+      throw Error(Code::kUnsupported, fmt::format("{} has no weighted layer to watch the input of", model));
     engine::SessionOptions options;
     options.threads = threads;
     options.taps = {tap_};
@@ -83,13 +85,14 @@ class Activations {
       auto found = rows.find(input.name);
       if (found == rows.end() && rows.size() == 1 && session_->inputs().size() == 1) found = rows.begin();
       if (found == rows.end()) {
-        throw Error(Code::kNotFound, fmt::format("the model's input {} is no column: name its columns alike", input.name));
+        throw Error(Code::kNotFound,
+                    fmt::format("the model's input {} is no column: name its columns alike", input.name));
       }
       Tensor tensor = found->second;
       Shape shape = input.shape;
       if (shape.empty() || (shape[0] != -1 && shape[0] != tensor.shape()[0])) {
-        throw Error(Code::kUnsupported, fmt::format("input {} is {}: expected any number of rows first", input.name,
-                                                    ShapeText(input.shape)));
+        throw Error(Code::kUnsupported, fmt::format("input {} is {}: expected any number of rows first",
+                                                    input.name, ShapeText(input.shape)));
       }
       shape[0] = tensor.shape()[0];
       if (ElementCount(shape) == tensor.size()) tensor = tensor.Reshaped(shape);
@@ -113,10 +116,12 @@ TensorMap Watched(const TensorMap& rows, const Activations* activations) {
 
 std::string AlarmText(const std::string& name, int64_t begin, int64_t end, const watch::Verdict& verdict) {
   const auto& evidence = verdict.evidence;
-  return fmt::format("rows {} to {}: {} drifts: score {:.4g} above {:.4g} (p = {:.1e}); column {:.0f} moved most, by {:+.2g} "
-                     "standard deviations",
-                     begin, end - 1, name, verdict.score, verdict.threshold, evidence.at("p_value"),
-                     evidence.at("shift_1_index"), evidence.at("shift_1"));
+  return fmt::format(
+      "rows {} to {}: {} drifts: score {:.4g} above {:.4g} (p = {:.1e}); column {:.0f} moved most, by "
+      "{:+.2g} "
+      "standard deviations",
+      begin, end - 1, name, verdict.score, verdict.threshold, evidence.at("p_value"),
+      evidence.at("shift_1_index"), evidence.at("shift_1"));
 }
 
 int Run(Console& console, const WatchOptions& options) {
@@ -133,7 +138,8 @@ int Run(Console& console, const WatchOptions& options) {
   nlohmann::json windows = nlohmann::json::array();
   nlohmann::json first_alarm = nullptr;
   int64_t alarms = 0, judged = 0;
-  for (int64_t begin = 0; begin + options.mmd.window <= stream.rows(); begin += options.mmd.window, ++judged) {
+  for (int64_t begin = 0; begin + options.mmd.window <= stream.rows();
+       begin += options.mmd.window, ++judged) {
     ThrowIfInterrupted();
     const int64_t end = begin + options.mmd.window;
     const TensorMap watched = Watched(stream.Rows(begin, end), activations.get());
@@ -152,29 +158,36 @@ int Run(Console& console, const WatchOptions& options) {
   }
   console.EndProgress();
   if (judged == 0) {
-    throw Error(Code::kInvalidArgument, fmt::format("{} has {} rows, less than a window of {}: choose a smaller --window",
-                                                    options.stream, stream.rows(), options.mmd.window));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{} has {} rows, less than a window of {}: choose a smaller --window",
+                            options.stream, stream.rows(), options.mmd.window));
   }
-  console.Result({{"reference", options.reference},
-                  {"stream", options.stream},
-                  {"window", options.mmd.window},
-                  {"false_alarm_rows", options.mmd.false_alarm_rows},
-                  {"alarms", alarms},
-                  {"first_alarm_row", first_alarm},
-                  {"windows", windows}},
-                 fmt::format("{} windows of {} rows, {} alarms (one in {} rows is to be expected without drift, of each of {} "
-                             "detectors)",
-                             judged, options.mmd.window, alarms, options.mmd.false_alarm_rows, detectors.size()));
+  console.Result(
+      {{"reference", options.reference},
+       {"stream", options.stream},
+       {"window", options.mmd.window},
+       {"false_alarm_rows", options.mmd.false_alarm_rows},
+       {"alarms", alarms},
+       {"first_alarm_row", first_alarm},
+       {"windows", windows}},
+      fmt::format(
+          "{} windows of {} rows, {} alarms (one in {} rows is to be expected without drift, of each of {} "
+          "detectors)",
+          judged, options.mmd.window, alarms, options.mmd.false_alarm_rows, detectors.size()));
   return 0;
 }
 
 void Setup(CLI::App& app, WatchOptions& options) {
-  app.add_option("REFERENCE", options.reference, "Rows as they should be: Parquet or Arrow IPC, a path or glob")->required();
+  app.add_option("REFERENCE", options.reference,
+                 "Rows as they should be: Parquet or Arrow IPC, a path or glob")
+      ->required();
   app.add_option("STREAM", options.stream, "Rows in the order in which they came")->required();
-  app.add_option("--column", options.columns, "A column to watch; may be repeated (default: those with the role input)");
+  app.add_option("--column", options.columns,
+                 "A column to watch; may be repeated (default: those with the role input)");
   app.add_option("--model", options.model, "Watch this ONNX model's penultimate activation, too");
   app.add_option("--window", options.mmd.window, "Rows a decision is taken on")->capture_default_str();
-  app.add_option("--false-alarm-rows", options.mmd.false_alarm_rows, "Mean rows between false alarms of a detector")
+  app.add_option("--false-alarm-rows", options.mmd.false_alarm_rows,
+                 "Mean rows between false alarms of a detector")
       ->capture_default_str();
   app.add_option("--features", options.mmd.features, "Random Fourier features")->capture_default_str();
   app.add_option("--seed", options.mmd.seed, "Of the features")->capture_default_str();

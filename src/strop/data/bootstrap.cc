@@ -27,12 +27,15 @@ Interval PairedBootstrap(const RowMetric& baseline, const RowMetric& candidate, 
     if (std::isfinite(gain)) gains.push_back(gain);
   }
   if (gains.size() < kResamples / 2) {
-    throw Error(Code::kInvalidArgument, fmt::format("{} rows are too few for an interval: most resamples of them lack a "
-                                                    "class",
-                                                    rows));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{} rows are too few for an interval: most resamples of them lack a "
+                            "class",
+                            rows));
   }
   std::sort(gains.begin(), gains.end());
-  const auto at = [&](double share) { return gains[static_cast<size_t>(share * static_cast<double>(gains.size() - 1) + 0.5)]; };
+  const auto at = [&](double share) {
+    return gains[static_cast<size_t>(share * static_cast<double>(gains.size() - 1) + 0.5)];
+  };
   return {at(0.025), at(0.975)};
 }
 

@@ -35,7 +35,8 @@ class MacroF1 final : public RowMetric {
     const auto index = [&](int64_t name) {
       return static_cast<uint32_t>(std::lower_bound(names.begin(), names.end(), name) - names.begin());
     };
-    for (size_t row = 0; row < labels.size(); ++row) rows_.emplace_back(index(predicted[row]), index(labels[row]));
+    for (size_t row = 0; row < labels.size(); ++row)
+      rows_.emplace_back(index(predicted[row]), index(labels[row]));
   }
   double Value(std::span<const uint32_t> counts) const override {
     std::vector<double> right(classes_), wrong(classes_);  // wrong: false positives and false negatives

@@ -14,8 +14,11 @@
 namespace strop::data {
 namespace {
 
-constexpr std::pair<Role, std::string_view> kRoles[] = {
-    {Role::kInput, "input"}, {Role::kLabel, "label"}, {Role::kId, "id"}, {Role::kTime, "time"}, {Role::kSplit, "split"}};
+constexpr std::pair<Role, std::string_view> kRoles[] = {{Role::kInput, "input"},
+                                                        {Role::kLabel, "label"},
+                                                        {Role::kId, "id"},
+                                                        {Role::kTime, "time"},
+                                                        {Role::kSplit, "split"}};
 
 std::optional<std::string> Metadata(const arrow::Field& field, const std::string& key) {
   if (!field.metadata()) return std::nullopt;
@@ -26,25 +29,38 @@ std::optional<std::string> Metadata(const arrow::Field& field, const std::string
 
 std::optional<DType> NumberType(const arrow::DataType& type) {
   switch (type.id()) {
-    case arrow::Type::FLOAT: return DType::kF32;
-    case arrow::Type::DOUBLE: return DType::kF64;
-    case arrow::Type::HALF_FLOAT: return DType::kF16;
-    case arrow::Type::UINT8: return DType::kU8;
-    case arrow::Type::INT8: return DType::kI8;
-    case arrow::Type::UINT16: return DType::kU16;
-    case arrow::Type::INT16: return DType::kI16;
-    case arrow::Type::UINT32: return DType::kU32;
+    case arrow::Type::FLOAT:
+      return DType::kF32;
+    case arrow::Type::DOUBLE:
+      return DType::kF64;
+    case arrow::Type::HALF_FLOAT:
+      return DType::kF16;
+    case arrow::Type::UINT8:
+      return DType::kU8;
+    case arrow::Type::INT8:
+      return DType::kI8;
+    case arrow::Type::UINT16:
+      return DType::kU16;
+    case arrow::Type::INT16:
+      return DType::kI16;
+    case arrow::Type::UINT32:
+      return DType::kU32;
     case arrow::Type::INT32:
     case arrow::Type::DATE32:
-    case arrow::Type::TIME32: return DType::kI32;
-    case arrow::Type::UINT64: return DType::kU64;
+    case arrow::Type::TIME32:
+      return DType::kI32;
+    case arrow::Type::UINT64:
+      return DType::kU64;
     case arrow::Type::INT64:
     case arrow::Type::DATE64:
     case arrow::Type::TIME64:
     case arrow::Type::TIMESTAMP:
-    case arrow::Type::DURATION: return DType::kI64;
-    case arrow::Type::BOOL: return DType::kBool;
-    default: return std::nullopt;
+    case arrow::Type::DURATION:
+      return DType::kI64;
+    case arrow::Type::BOOL:
+      return DType::kBool;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -57,8 +73,9 @@ std::optional<DType> NumberType(const arrow::DataType& type) {
 
 [[noreturn]] void Contradiction(const arrow::Field& field, std::string_view key, std::string_view value,
                                 const std::string& wanted) {
-  throw Error(Code::kInvalidArgument, fmt::format("column {} of type {} has metadata {} = \"{}\": expected {}",
-                                                  field.name(), field.type()->ToString(), key, value, wanted));
+  throw Error(Code::kInvalidArgument,
+              fmt::format("column {} of type {} has metadata {} = \"{}\": expected {}", field.name(),
+                          field.type()->ToString(), key, value, wanted));
 }
 
 Shape ParseShape(const arrow::Field& field, const std::string& text) {
@@ -69,7 +86,8 @@ Shape ParseShape(const arrow::Field& field, const std::string& text) {
     int64_t size = 0;
     const auto [next, error] = std::from_chars(at, end, size);
     if (error != std::errc() || size < 1 || (next != end && (*next != ',' || next + 1 == end))) {
-      Contradiction(field, "strop.shape", text, "whole numbers from 1 with commas between, as in \"1,28,28\"");
+      Contradiction(field, "strop.shape", text,
+                    "whole numbers from 1 with commas between, as in \"1,28,28\"");
     }
     shape.push_back(size);
     at = next == end ? end : next + 1;
@@ -134,7 +152,8 @@ Column DescribeColumn(const arrow::Field& field) {
   const bool raw = field.type()->id() == arrow::Type::FIXED_SIZE_BINARY;
   if (const auto dtype = Metadata(field, "strop.dtype")) {
     const DType stated = ParseDType(*dtype);
-    if (!raw && stated != column.dtype) Contradiction(field, "strop.dtype", *dtype, std::string(DTypeName(column.dtype)));
+    if (!raw && stated != column.dtype)
+      Contradiction(field, "strop.dtype", *dtype, std::string(DTypeName(column.dtype)));
     column.dtype = stated;
     if (raw) column.shape = {static_cast<int64_t>(stored_bytes / SizeOf(stated))};
   }
@@ -158,9 +177,9 @@ std::vector<Column> DescribeSchema(const arrow::Schema& schema) {
   return columns;
 }
 
-std::shared_ptr<arrow::Field> AnnotateField(const std::shared_ptr<arrow::Field>& field, const Column& column) {
-  auto metadata = field->metadata() ? field->metadata()->Copy()
-                                    : std::make_shared<arrow::KeyValueMetadata>();
+std::shared_ptr<arrow::Field> AnnotateField(const std::shared_ptr<arrow::Field>& field,
+                                            const Column& column) {
+  auto metadata = field->metadata() ? field->metadata()->Copy() : std::make_shared<arrow::KeyValueMetadata>();
   const auto set = [&](const std::string& key, const std::string& value) {
     Check(metadata->Set(key, value), "annotating column " + field->name());
   };

@@ -17,7 +17,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::shared_ptr<arrow::Field> Bytes(int width, std::vector<std::string> keys = {}, std::vector<std::string> values = {}) {
+std::shared_ptr<arrow::Field> Bytes(int width, std::vector<std::string> keys = {},
+                                    std::vector<std::string> values = {}) {
   return arrow::field("image", arrow::fixed_size_binary(width), false,
                       arrow::key_value_metadata(std::move(keys), std::move(values)));
 }
@@ -37,14 +38,15 @@ TEST(Column, ListsAndTensorsHaveTheirShape) {
   const Column column = DescribeColumn(*arrow::field("x", tensor));
   EXPECT_EQ(column.shape, (Shape{4, 5}));
   EXPECT_EQ(column.dtype, DType::kF64);
-  const auto turned = arrow::extension::FixedShapeTensorType::Make(arrow::float64(), {4, 5}, {1, 0}).ValueOrDie();
+  const auto turned =
+      arrow::extension::FixedShapeTensorType::Make(arrow::float64(), {4, 5}, {1, 0}).ValueOrDie();
   EXPECT_EQ(Thrown([&] { DescribeColumn(*arrow::field("x", turned)); }).code(), Code::kUnsupported);
 }
 
 TEST(Column, BytesAreWhatTheMetadataSays) {
   EXPECT_EQ(DescribeColumn(*Bytes(784)).shape, (Shape{784}));
-  const Column column =
-      DescribeColumn(*Bytes(784, {"strop.role", "strop.dtype", "strop.shape"}, {"input", "uint8", "1,28,28"}));
+  const Column column = DescribeColumn(
+      *Bytes(784, {"strop.role", "strop.dtype", "strop.shape"}, {"input", "uint8", "1,28,28"}));
   EXPECT_EQ(column.role, Role::kInput);
   EXPECT_EQ(column.shape, (Shape{1, 28, 28}));
   EXPECT_EQ(DescribeColumn(*Bytes(16, {"strop.dtype"}, {"float32"})).shape, (Shape{4}));
@@ -55,9 +57,12 @@ TEST(Column, MetadataThatContradictsTheTypeIsRefused) {
   EXPECT_EQ(error.code(), Code::kInvalidArgument);
   EXPECT_THAT(error.what(), HasSubstr("image"));
   for (const char* shape : {"28,", "0,784", "a", "-1,784", ",784"}) {
-    EXPECT_EQ(Thrown([&] { DescribeColumn(*Bytes(784, {"strop.shape"}, {shape})); }).code(), Code::kInvalidArgument) << shape;
+    EXPECT_EQ(Thrown([&] { DescribeColumn(*Bytes(784, {"strop.shape"}, {shape})); }).code(),
+              Code::kInvalidArgument)
+        << shape;
   }
-  const auto number = arrow::field("x", arrow::int32(), true, arrow::key_value_metadata({"strop.dtype"}, {"float32"}));
+  const auto number =
+      arrow::field("x", arrow::int32(), true, arrow::key_value_metadata({"strop.dtype"}, {"float32"}));
   EXPECT_EQ(Thrown([&] { DescribeColumn(*number); }).code(), Code::kInvalidArgument);
 }
 
@@ -65,8 +70,10 @@ TEST(Column, TextHasNoDenseForm) {
   const Error error = Thrown([] { DescribeColumn(*arrow::field("id", arrow::utf8())); });
   EXPECT_EQ(error.code(), Code::kUnsupported);
   EXPECT_THAT(error.what(), HasSubstr("column id of type string"));
-  EXPECT_EQ(Thrown([] { DescribeColumn(*arrow::field("x", arrow::list(arrow::int8()))); }).code(), Code::kUnsupported);
-  const auto columns = DescribeSchema(*arrow::schema({arrow::field("id", arrow::utf8()), arrow::field("x", arrow::int8())}));
+  EXPECT_EQ(Thrown([] { DescribeColumn(*arrow::field("x", arrow::list(arrow::int8()))); }).code(),
+            Code::kUnsupported);
+  const auto columns =
+      DescribeSchema(*arrow::schema({arrow::field("id", arrow::utf8()), arrow::field("x", arrow::int8())}));
   ASSERT_EQ(columns.size(), 1u);
   EXPECT_EQ(columns[0].name, "x");
 }

@@ -14,8 +14,9 @@
 namespace strop::data {
 namespace {
 
-// Rows per second are lost to anything but memcpy here: every dense layout of Arrow is one run of bytes, but for bool.
-// [begin, begin + count) are elements of `array`, offset not yet applied; answers where the next bytes go.
+// Rows per second are lost to anything but memcpy here: every dense layout of Arrow is one run of bytes, but
+// for bool. [begin, begin + count) are elements of `array`, offset not yet applied; answers where the next
+// bytes go.
 uint8_t* CopyElements(const arrow::ArrayData& array, int64_t begin, int64_t count, uint8_t* out) {
   const arrow::DataType* type = array.type.get();
   if (type->id() == arrow::Type::EXTENSION) {
@@ -59,7 +60,8 @@ int64_t FindNull(const arrow::ArrayData& array, int64_t begin, int64_t count) {
 class TensorBuffer : public arrow::Buffer {
  public:
   explicit TensorBuffer(const Tensor& tensor)
-      : arrow::Buffer(static_cast<const uint8_t*>(tensor.data()), static_cast<int64_t>(tensor.bytes())), tensor_(tensor) {}
+      : arrow::Buffer(static_cast<const uint8_t*>(tensor.data()), static_cast<int64_t>(tensor.bytes())),
+        tensor_(tensor) {}
 
  private:
   Tensor tensor_;
@@ -67,18 +69,30 @@ class TensorBuffer : public arrow::Buffer {
 
 std::shared_ptr<arrow::DataType> NumberArrowType(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return arrow::float32();
-    case DType::kF64: return arrow::float64();
-    case DType::kF16: return arrow::float16();
-    case DType::kU8: return arrow::uint8();
-    case DType::kI8: return arrow::int8();
-    case DType::kU16: return arrow::uint16();
-    case DType::kI16: return arrow::int16();
-    case DType::kU32: return arrow::uint32();
-    case DType::kI32: return arrow::int32();
-    case DType::kU64: return arrow::uint64();
-    case DType::kI64: return arrow::int64();
-    case DType::kBool: return arrow::boolean();
+    case DType::kF32:
+      return arrow::float32();
+    case DType::kF64:
+      return arrow::float64();
+    case DType::kF16:
+      return arrow::float16();
+    case DType::kU8:
+      return arrow::uint8();
+    case DType::kI8:
+      return arrow::int8();
+    case DType::kU16:
+      return arrow::uint16();
+    case DType::kI16:
+      return arrow::int16();
+    case DType::kU32:
+      return arrow::uint32();
+    case DType::kI32:
+      return arrow::int32();
+    case DType::kU64:
+      return arrow::uint64();
+    case DType::kI64:
+      return arrow::int64();
+    case DType::kBool:
+      return arrow::boolean();
   }
   return arrow::float32();
 }
@@ -95,10 +109,12 @@ std::shared_ptr<arrow::Buffer> PackBits(const Tensor& tensor) {
 
 }  // namespace
 
-void CopyColumn(const arrow::ChunkedArray& values, const Column& column, int64_t begin, int64_t end, void* out) {
+void CopyColumn(const arrow::ChunkedArray& values, const Column& column, int64_t begin, int64_t end,
+                void* out) {
   if (begin < 0 || begin > end || end > values.length()) {
-    throw Error(Code::kInvalidArgument, fmt::format("column {}: rows {} to {} are asked for, and there are {}", column.name,
-                                                    begin, end, values.length()));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("column {}: rows {} to {} are asked for, and there are {}", column.name, begin,
+                            end, values.length()));
   }
   auto* at = static_cast<uint8_t*>(out);
   int64_t chunk_begin = 0;
@@ -108,10 +124,11 @@ void CopyColumn(const arrow::ChunkedArray& values, const Column& column, int64_t
     const int64_t count = std::min(end, chunk_end) - chunk_begin - first;
     if (count > 0) {
       if (const int64_t null = FindNull(*chunk->data(), first, count); null >= 0) {
-        throw Error(Code::kInvalidArgument,
-                    fmt::format("column {} is null in row {}: a dense column has a value in every row; fill it or "
-                                "leave the row out",
-                                column.name, chunk_begin + first + null));
+        throw Error(
+            Code::kInvalidArgument,
+            fmt::format("column {} is null in row {}: a dense column has a value in every row; fill it or "
+                        "leave the row out",
+                        column.name, chunk_begin + first + null));
       }
       at = CopyElements(*chunk->data(), first, count, at);
     }
@@ -131,7 +148,8 @@ Tensor ColumnToTensor(const arrow::ChunkedArray& values, const Column& column, i
 std::shared_ptr<arrow::ChunkedArray> TensorToColumn(const Tensor& tensor, const Column& column,
                                                     std::shared_ptr<arrow::Field>* field) {
   if (tensor.shape().empty()) {
-    throw Error(Code::kInvalidArgument, fmt::format("column {}: a tensor without dimensions has no rows", column.name));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("column {}: a tensor without dimensions has no rows", column.name));
   }
   const int64_t rows = tensor.shape()[0];
   Column described = column;
@@ -145,8 +163,8 @@ std::shared_ptr<arrow::ChunkedArray> TensorToColumn(const Tensor& tensor, const 
     buffer = tensor.dtype() == DType::kBool ? PackBits(tensor) : std::make_shared<TensorBuffer>(tensor);
   } else {
     if (described.row_bytes() > INT32_MAX) {
-      throw Error(Code::kUnsupported, fmt::format("column {}: a row of {} bytes; Arrow holds at most {}", column.name,
-                                                  described.row_bytes(), INT32_MAX));
+      throw Error(Code::kUnsupported, fmt::format("column {}: a row of {} bytes; Arrow holds at most {}",
+                                                  column.name, described.row_bytes(), INT32_MAX));
     }
     type = arrow::fixed_size_binary(static_cast<int32_t>(described.row_bytes()));
     buffer = std::make_shared<TensorBuffer>(tensor);

@@ -13,8 +13,8 @@ namespace {
 
 constexpr double kZ95 = 1.959963984540054;  // 97.5% quantile of the standard normal
 
-// Tango's score statistic at the difference `delta`: falls as delta grows. `share` is the share of lost rows that is
-// most likely when the difference is delta, the larger root of Tango's quadratic.
+// Tango's score statistic at the difference `delta`: falls as delta grows. `share` is the share of lost rows
+// that is most likely when the difference is delta, the larger root of Tango's quadratic.
 double Score(double gained, double lost, double rows, double delta) {
   const double a = 2 * rows;
   const double b = -gained - lost + (2 * rows - gained + lost) * delta;
@@ -40,16 +40,18 @@ double Solve(double gained, double lost, double rows, double target) {
 Interval TangoInterval(double gained, double lost, double rows) {
   if (!(gained >= 0 && lost >= 0 && rows > 0 && gained + lost <= rows)) {
     throw Error(Code::kInvalidArgument,
-                fmt::format("{} gained and {} lost of {} rows: expected counts that fit into the rows", gained, lost, rows));
+                fmt::format("{} gained and {} lost of {} rows: expected counts that fit into the rows",
+                            gained, lost, rows));
   }
   return {Solve(gained, lost, rows, kZ95), Solve(gained, lost, rows, -kZ95)};
 }
 
 int64_t RowsNeeded(double max_drop, double disagreement) {
   if (!(max_drop > 0 && max_drop < 1 && disagreement >= 0 && disagreement <= 1)) {
-    throw Error(Code::kInvalidArgument, fmt::format("a drop of {} with {} of the rows in disagreement: expected a drop "
-                                                    "between 0 and 1 and a share from 0 to 1",
-                                                    max_drop, disagreement));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("a drop of {} with {} of the rows in disagreement: expected a drop "
+                            "between 0 and 1 and a share from 0 to 1",
+                            max_drop, disagreement));
   }
   const auto enough = [&](int64_t rows) {
     const double each = static_cast<double>(rows) * disagreement / 2;

@@ -10,8 +10,10 @@ namespace strop::data {
 namespace {
 
 // Discounted cumulative gain of the first k, the gain of equal scores shared among them (McSherry and Najork,
-// "Computing information retrieval performance measures efficiently in the presence of tied scores", ECIR 2008).
-double Dcg(const std::vector<double>& relevance, std::span<const double> scores, const std::vector<double>& discount) {
+// "Computing information retrieval performance measures efficiently in the presence of tied scores", ECIR
+// 2008).
+double Dcg(const std::vector<double>& relevance, std::span<const double> scores,
+           const std::vector<double>& discount) {
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
@@ -32,9 +34,10 @@ double Dcg(const std::vector<double>& relevance, std::span<const double> scores,
 std::unique_ptr<RowMetric> MakeNdcg(const Tensor& predictions, const Tensor& labels, int64_t k) {
   const Scores scores = ReadScores(predictions, labels);
   if (scores.classes < 2) {
-    throw Error(Code::kInvalidArgument, fmt::format("predictions {}: ndcg ranks the scores of a row, so it takes [rows, "
-                                                    "classes]",
-                                                    ShapeText(predictions.shape())));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("predictions {}: ndcg ranks the scores of a row, so it takes [rows, "
+                            "classes]",
+                            ShapeText(predictions.shape())));
   }
   const bool graded = labels.shape() == predictions.shape();
   const auto grades = graded ? ReadScores(labels, labels).values : std::vector<double>();
@@ -47,11 +50,13 @@ std::unique_ptr<RowMetric> MakeNdcg(const Tensor& predictions, const Tensor& lab
   std::vector<double> relevance(static_cast<size_t>(scores.classes));
   for (int64_t row = 0; row < scores.rows; ++row) {
     for (int64_t c = 0; c < scores.classes; ++c) {
-      relevance[static_cast<size_t>(c)] = graded ? grades[static_cast<size_t>(row * scores.classes + c)]
-                                                 : static_cast<double>(classes[static_cast<size_t>(row)] == c);
+      relevance[static_cast<size_t>(c)] = graded
+                                              ? grades[static_cast<size_t>(row * scores.classes + c)]
+                                              : static_cast<double>(classes[static_cast<size_t>(row)] == c);
       if (relevance[static_cast<size_t>(c)] < 0) {
-        throw Error(Code::kInvalidArgument, fmt::format("labels hold the relevance {} in row {}: expected 0 or more",
-                                                        relevance[static_cast<size_t>(c)], row));
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("labels hold the relevance {} in row {}: expected 0 or more",
+                                relevance[static_cast<size_t>(c)], row));
       }
     }
     const double ideal = Dcg(relevance, relevance, discount);

@@ -57,7 +57,8 @@ class AccuracyMetric final : public PreparedMetric {
  public:
   AccuracyMetric() : PreparedMetric("accuracy", true, MakeAccuracy) {}
 
-  PairedResult Compare(const Tensor& baseline, const Tensor& candidate, const Tensor& labels, uint64_t) const override {
+  PairedResult Compare(const Tensor& baseline, const Tensor& candidate, const Tensor& labels,
+                       uint64_t) const override {
     const auto old_right = RightRows(baseline, labels);
     const auto new_right = RightRows(candidate, labels);
     int64_t gained = 0, lost = 0, right = 0;
@@ -91,13 +92,14 @@ std::unique_ptr<QualityMetric> QualityMetric::Make(const std::string& name) {
     int64_t k = 0;
     const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), k);
     if (error == std::errc() && end == name.data() + name.size() && k > 0) {
-      return std::make_unique<PreparedMetric>(name, true, [k](const Tensor& predictions, const Tensor& labels) {
-        return MakeNdcg(predictions, labels, k);
-      });
+      return std::make_unique<PreparedMetric>(
+          name, true,
+          [k](const Tensor& predictions, const Tensor& labels) { return MakeNdcg(predictions, labels, k); });
     }
   }
-  throw Error(Code::kInvalidArgument,
-              fmt::format("metric \"{}\": expected accuracy, f1, auc, pr_auc, ndcg@K (as in ndcg@10) or rmse", name));
+  throw Error(
+      Code::kInvalidArgument,
+      fmt::format("metric \"{}\": expected accuracy, f1, auc, pr_auc, ndcg@K (as in ndcg@10) or rmse", name));
 }
 
 }  // namespace strop::data

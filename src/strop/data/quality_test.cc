@@ -15,7 +15,9 @@ namespace {
 
 using testing::HasSubstr;
 
-Tensor Doubles(Shape shape, const std::vector<double>& values) { return Tensor::From<double>(std::move(shape), values); }
+Tensor Doubles(Shape shape, const std::vector<double>& values) {
+  return Tensor::From<double>(std::move(shape), values);
+}
 Tensor Ints(const std::vector<int64_t>& values) {
   return Tensor::From<int64_t>({static_cast<int64_t>(values.size())}, values);
 }
@@ -30,7 +32,8 @@ TEST(Quality, AgreesWithScikitLearnsExamples) {
   const Tensor scores = Doubles({4}, {0.1, 0.4, 0.35, 0.8});
   EXPECT_DOUBLE_EQ(Value("auc", scores, Ints({0, 0, 1, 1})), 0.75);
   EXPECT_NEAR(Value("pr_auc", scores, Ints({0, 0, 1, 1})), 0.83, 0.005);
-  const Tensor three = Doubles({6, 3}, {0.7, 0.2, 0.1, 0.4, 0.3, 0.3, 0.1, 0.8, 0.1, 0.2, 0.3, 0.5, 0.4, 0.4, 0.2, 0.1, 0.2, 0.7});
+  const Tensor three = Doubles(
+      {6, 3}, {0.7, 0.2, 0.1, 0.4, 0.3, 0.3, 0.1, 0.8, 0.1, 0.2, 0.3, 0.5, 0.4, 0.4, 0.2, 0.1, 0.2, 0.7});
   EXPECT_NEAR(Value("pr_auc", three, Ints({0, 0, 1, 1, 2, 2})), 0.775, 0.005);
   EXPECT_NEAR(Value("rmse", Doubles({4}, {2.5, 0.0, 2, 8}), Doubles({4}, {3, -0.5, 2, 7})), 0.612, 0.0005);
   const Tensor relevance = Doubles({1, 5}, {10, 0, 0, 1, 5});
@@ -44,7 +47,8 @@ TEST(Quality, ScoresOfEveryFormDecideTheSame) {
   const Tensor labels = Ints({0, 1, 1, 0});
   EXPECT_DOUBLE_EQ(Value("accuracy", Doubles({4}, {0.2, 0.9, 0.4, 0.1}), labels), 0.75);
   EXPECT_DOUBLE_EQ(Value("accuracy", Doubles({4, 1}, {-1.4, 2.2, -0.4, -2.2}), labels), 0.75);
-  EXPECT_DOUBLE_EQ(Value("accuracy", Doubles({4, 2}, {0.8, 0.2, 0.1, 0.9, 0.6, 0.4, 0.9, 0.1}), labels), 0.75);
+  EXPECT_DOUBLE_EQ(Value("accuracy", Doubles({4, 2}, {0.8, 0.2, 0.1, 0.9, 0.6, 0.4, 0.9, 0.1}), labels),
+                   0.75);
   EXPECT_DOUBLE_EQ(Value("ndcg@1", Doubles({4, 2}, {0.8, 0.2, 0.1, 0.9, 0.6, 0.4, 0.9, 0.1}), labels), 0.75);
   const Tensor floats = Doubles({4, 2}, {0.8, 0.2, 0.1, 0.9, 0.6, 0.4, 0.9, 0.1}).Cast(DType::kF32);
   EXPECT_DOUBLE_EQ(Value("accuracy", floats, labels), 0.75);
@@ -87,8 +91,8 @@ TEST(Quality, LogitsAndTheirProbabilitiesRankTheSame) {
     for (size_t c = 0; c < 4; ++c) probabilities[4 * row + c] /= sum;
   }
   for (const char* metric : {"auc", "pr_auc"}) {
-    EXPECT_NEAR(Value(metric, Doubles({50, 4}, logits), Ints(labels)), Value(metric, Doubles({50, 4}, probabilities), Ints(labels)),
-                1e-12);
+    EXPECT_NEAR(Value(metric, Doubles({50, 4}, logits), Ints(labels)),
+                Value(metric, Doubles({50, 4}, probabilities), Ints(labels)), 1e-12);
   }
 }
 
@@ -96,22 +100,32 @@ TEST(Quality, WrongInputIsRefused) {
   const auto message = [](auto call) { return std::string(Thrown(call).what()); };
   EXPECT_THAT(message([] { QualityMetric::Make("acuracy"); }), HasSubstr("expected accuracy, f1, auc"));
   EXPECT_EQ(Thrown([] { QualityMetric::Make("ndcg@0"); }).code(), Code::kInvalidArgument);
-  EXPECT_THAT(message([] { Value("accuracy", Ints({1, 2}), Ints({1, 2, 3})); }), HasSubstr("[2] and labels [3]"));
-  EXPECT_THAT(message([] { Value("accuracy", Doubles({1, 2}, {0, 1}), Ints({2})); }), HasSubstr("from 0 to 1"));
-  EXPECT_THAT(message([] { Value("rmse", Doubles({2}, {0, NAN}), Doubles({2}, {0, 1})); }), HasSubstr("NaN in row 1"));
+  EXPECT_THAT(message([] {
+                Value("accuracy", Ints({1, 2}), Ints({1, 2, 3}));
+              }),
+              HasSubstr("[2] and labels [3]"));
+  EXPECT_THAT(message([] {
+                Value("accuracy", Doubles({1, 2}, {0, 1}), Ints({2}));
+              }),
+              HasSubstr("from 0 to 1"));
+  EXPECT_THAT(message([] {
+                Value("rmse", Doubles({2}, {0, NAN}), Doubles({2}, {0, 1}));
+              }),
+              HasSubstr("NaN in row 1"));
   EXPECT_EQ(Thrown([] { Value("auc", Doubles({2}, {0, 1}), Ints({1, 1})); }).code(), Code::kInvalidArgument);
 }
 
-// Fagerland, Lydersen and Laake, "Recommended tests and confidence intervals for paired binomial proportions",
-// Statistics in Medicine 33, 2014: airway hyper-responsiveness, 1 and 7 discordant of 21, Tango's interval.
+// Fagerland, Lydersen and Laake, "Recommended tests and confidence intervals for paired binomial
+// proportions", Statistics in Medicine 33, 2014: airway hyper-responsiveness, 1 and 7 discordant of 21,
+// Tango's interval.
 TEST(Quality, TangoIntervalOfThePublishedExample) {
   const Interval interval = TangoInterval(1, 7, 21);
   EXPECT_NEAR(interval.low, -0.517, 0.0005);
   EXPECT_NEAR(interval.high, -0.026, 0.0005);
 }
 
-// The statistic by its definition: the nuisance share is found by maximising the likelihood on a grid, not by Tango's
-// quadratic.
+// The statistic by its definition: the nuisance share is found by maximising the likelihood on a grid, not by
+// Tango's quadratic.
 double NaiveScore(double gained, double lost, double rows, double delta) {
   double best = -INFINITY, best_lost = 0;
   for (int i = 1; i < 200'000; ++i) {
@@ -125,7 +139,8 @@ double NaiveScore(double gained, double lost, double rows, double delta) {
 }
 
 TEST(Quality, TangoLimitsAreWhereTheScoreStatisticIsCritical) {
-  for (const auto& [gained, lost, rows] : {std::tuple{6., 16., 161.}, {40., 20., 160.}, {3., 3., 50.}, {12., 1., 300.}}) {
+  for (const auto& [gained, lost, rows] :
+       {std::tuple{6., 16., 161.}, {40., 20., 160.}, {3., 3., 50.}, {12., 1., 300.}}) {
     const Interval interval = TangoInterval(gained, lost, rows);
     EXPECT_NEAR(NaiveScore(gained, lost, rows, interval.low), 1.96, 2e-3);
     EXPECT_NEAR(NaiveScore(gained, lost, rows, interval.high), -1.96, 2e-3);
@@ -147,7 +162,8 @@ TEST(Quality, RowsNeededAreJustEnough) {
   for (const double disagreement : {0.01, 0.05, 0.2}) {
     const auto rows = static_cast<double>(RowsNeeded(0.01, disagreement));
     EXPECT_GE(TangoInterval(rows * disagreement / 2, rows * disagreement / 2, rows).low, -0.01);
-    EXPECT_LT(TangoInterval((rows - 1) * disagreement / 2, (rows - 1) * disagreement / 2, rows - 1).low, -0.01);
+    EXPECT_LT(TangoInterval((rows - 1) * disagreement / 2, (rows - 1) * disagreement / 2, rows - 1).low,
+              -0.01);
   }
 }
 
@@ -159,7 +175,8 @@ TEST(Quality, AGainIsPositiveWhenTheCandidateIsBetter) {
     near[i] = truth[i] + 0.1 * rng.Normal();
     far[i] = truth[i] + 0.5 * rng.Normal();
   }
-  const auto result = QualityMetric::Make("rmse")->Compare(Doubles({300}, far), Doubles({300}, near), Doubles({300}, truth));
+  const auto result =
+      QualityMetric::Make("rmse")->Compare(Doubles({300}, far), Doubles({300}, near), Doubles({300}, truth));
   EXPECT_NEAR(result.gain, 0.4, 0.05);
   EXPECT_GT(result.interval.low, 0.3);
   EXPECT_LT(result.interval.high, 0.5);
@@ -169,7 +186,8 @@ TEST(Quality, AGainIsPositiveWhenTheCandidateIsBetter) {
 
 TEST(Quality, ComparisonsCountTheSameRowsForBothModels) {
   const Tensor labels = Ints({0, 0, 0, 0, 1, 1, 1, 1});
-  const auto same = QualityMetric::Make("accuracy")->Compare(Ints({0, 0, 0, 1, 1, 1, 1, 0}), Ints({0, 0, 0, 1, 1, 1, 1, 1}), labels);
+  const auto same = QualityMetric::Make("accuracy")
+                        ->Compare(Ints({0, 0, 0, 1, 1, 1, 1, 0}), Ints({0, 0, 0, 1, 1, 1, 1, 1}), labels);
   EXPECT_DOUBLE_EQ(same.baseline, 0.75);
   EXPECT_DOUBLE_EQ(same.candidate, 0.875);
   EXPECT_DOUBLE_EQ(same.gain, 0.125);
@@ -178,8 +196,8 @@ TEST(Quality, ComparisonsCountTheSameRowsForBothModels) {
   EXPECT_DOUBLE_EQ(same.interval.high, expected.high);
 }
 
-// Coverage of the 95% bootstrap interval over simulated pairs: 0.95 within four standard errors and the percentile
-// method's known optimism at this size.
+// Coverage of the 95% bootstrap interval over simulated pairs: 0.95 within four standard errors and the
+// percentile method's known optimism at this size.
 TEST(Quality, TheBootstrapIntervalCoversTheTruth) {
   int covered = 0;
   const int kTrials = 100;
@@ -192,7 +210,8 @@ TEST(Quality, TheBootstrapIntervalCoversTheTruth) {
       weak[i] = static_cast<double>(labels[i]) + rng.Normal();
       strong[i] = static_cast<double>(labels[i]) * 2 + rng.Normal();
     }
-    const auto result = QualityMetric::Make("auc")->Compare(Doubles({150}, weak), Doubles({150}, strong), Ints(labels), trial);
+    const auto result = QualityMetric::Make("auc")->Compare(Doubles({150}, weak), Doubles({150}, strong),
+                                                            Ints(labels), trial);
     // AUC of two normals a distance d apart is Phi(d / sqrt(2)).
     const double truth = std::erfc(-2 / 2.0) / 2 - std::erfc(-1 / 2.0) / 2;
     covered += result.interval.low <= truth && truth <= result.interval.high;

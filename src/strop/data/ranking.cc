@@ -83,12 +83,14 @@ class Ranking final : public RowMetric {
     if (scores.classes == 1) {
       add(scores.values, 1);
     } else if (scores.classes == 2) {
-      for (size_t row = 0; row < column.size(); ++row) column[row] = scores.values[2 * row + 1] - scores.values[2 * row];
+      for (size_t row = 0; row < column.size(); ++row)
+        column[row] = scores.values[2 * row + 1] - scores.values[2 * row];
       add(column, 1);
     } else {
       const Scores probabilities = Probabilities(scores);
       for (int64_t c = 0; c < scores.classes; ++c) {
-        for (int64_t row = 0; row < scores.rows; ++row) column[static_cast<size_t>(row)] = probabilities.Row(row)[static_cast<size_t>(c)];
+        for (int64_t row = 0; row < scores.rows; ++row)
+          column[static_cast<size_t>(row)] = probabilities.Row(row)[static_cast<size_t>(c)];
         add(column, c);
       }
     }

@@ -26,15 +26,17 @@ std::vector<int> ColumnIndexes(const arrow::Schema& schema, const std::vector<st
   for (const auto& column : columns) {
     const int index = schema.GetFieldIndex(column);
     if (index < 0) {
-      throw Error(Code::kInvalidArgument, fmt::format("{} has no column {} (or several): it has {}", path.string(), column,
-                                                      fmt::join(schema.field_names(), ", ")));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{} has no column {} (or several): it has {}", path.string(), column,
+                              fmt::join(schema.field_names(), ", ")));
     }
     indexes.push_back(index);
   }
   return indexes;
 }
 
-std::shared_ptr<arrow::Table> ReadParquet(const std::filesystem::path& path, const std::vector<std::string>& columns) {
+std::shared_ptr<arrow::Table> ReadParquet(const std::filesystem::path& path,
+                                          const std::vector<std::string>& columns) {
   const auto reader = OpenParquet(path, /*threads=*/true);
   std::shared_ptr<arrow::Schema> schema;
   CheckContent(reader->GetSchema(&schema), path);
@@ -75,9 +77,11 @@ std::shared_ptr<arrow::Table> ReadIpc(const std::filesystem::path& path, FileFor
   return std::move(*table);
 }
 
-std::shared_ptr<arrow::Table> ReadOne(const std::filesystem::path& path, const std::vector<std::string>& columns) {
+std::shared_ptr<arrow::Table> ReadOne(const std::filesystem::path& path,
+                                      const std::vector<std::string>& columns) {
   const FileFormat format = DetectFormat(path);
-  std::shared_ptr<arrow::Table> table = format == FileFormat::kParquet ? ReadParquet(path, columns) : ReadIpc(path, format);
+  std::shared_ptr<arrow::Table> table =
+      format == FileFormat::kParquet ? ReadParquet(path, columns) : ReadIpc(path, format);
   if (columns.empty()) return table;
   auto selected = table->SelectColumns(ColumnIndexes(*table->schema(), columns, path));
   CheckContent(selected.status(), path);
@@ -91,8 +95,8 @@ std::vector<std::filesystem::path> ResolveFiles(const std::string& uri) {
   if (pattern.starts_with("file://")) {
     pattern.erase(0, 7);
   } else if (const size_t scheme = pattern.find("://"); scheme != std::string::npos) {
-    throw Error(Code::kUnsupported, fmt::format("{}: a source is a path, a glob or a file:// URI, not {}://", uri,
-                                                pattern.substr(0, scheme)));
+    throw Error(Code::kUnsupported, fmt::format("{}: a source is a path, a glob or a file:// URI, not {}://",
+                                                uri, pattern.substr(0, scheme)));
   }
   std::error_code ignored;
   if (std::filesystem::exists(pattern, ignored)) return {pattern};
@@ -115,8 +119,8 @@ std::shared_ptr<arrow::Table> ReadTable(const std::string& uri, const std::vecto
     tables.push_back(ReadOne(file, columns));
     if (!tables.back()->schema()->Equals(*tables.front()->schema(), /*check_metadata=*/false)) {
       throw Error(Code::kInvalidArgument,
-                  fmt::format("{} and {} have different columns: one source has one schema", files.front().string(),
-                              file.string()));
+                  fmt::format("{} and {} have different columns: one source has one schema",
+                              files.front().string(), file.string()));
     }
   }
   if (tables.size() == 1) return tables.front();

@@ -28,11 +28,13 @@ std::vector<double> Doubles(const Tensor& tensor, const char* what) {
 
 Scores ReadScores(const Tensor& predictions, const Tensor& labels) {
   const Shape& shape = predictions.shape();
-  if (shape.empty() || shape.size() > 2 || labels.shape().empty() || shape[0] != labels.shape()[0] || shape[0] == 0 ||
-      (shape.size() == 2 && shape[1] == 0)) {
-    throw Error(Code::kInvalidArgument,
-                fmt::format("predictions {} and labels {}: expected [rows] or [rows, classes] for as many rows, at least one",
-                            ShapeText(shape), ShapeText(labels.shape())));
+  if (shape.empty() || shape.size() > 2 || labels.shape().empty() || shape[0] != labels.shape()[0] ||
+      shape[0] == 0 || (shape.size() == 2 && shape[1] == 0)) {
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format(
+            "predictions {} and labels {}: expected [rows] or [rows, classes] for as many rows, at least one",
+            ShapeText(shape), ShapeText(labels.shape())));
   }
   Scores scores;
   scores.rows = shape[0];
@@ -55,7 +57,8 @@ std::vector<int64_t> ReadClasses(const Tensor& labels, const Scores& scores) {
   std::vector<int64_t> classes(values.size());
   const int64_t count = scores.integers ? 0 : std::max<int64_t>(2, scores.classes);
   for (size_t row = 0; row < values.size(); ++row) {
-    if (values[row] != std::floor(values[row]) || (count > 0 && (values[row] < 0 || values[row] >= static_cast<double>(count)))) {
+    if (values[row] != std::floor(values[row]) ||
+        (count > 0 && (values[row] < 0 || values[row] >= static_cast<double>(count)))) {
       throw Error(Code::kInvalidArgument,
                   fmt::format("the label of row {} is {}: expected a class number{}", row, values[row],
                               count > 0 ? fmt::format(" from 0 to {}", count - 1) : ""));
@@ -68,8 +71,8 @@ std::vector<int64_t> ReadClasses(const Tensor& labels, const Scores& scores) {
 std::vector<int64_t> PredictedClasses(const Scores& scores) {
   std::vector<int64_t> classes(static_cast<size_t>(scores.rows));
   // One score a row is a probability unless some row shows that it cannot be.
-  const bool probabilities =
-      std::all_of(scores.values.begin(), scores.values.end(), [](double value) { return value >= 0 && value <= 1; });
+  const bool probabilities = std::all_of(scores.values.begin(), scores.values.end(),
+                                         [](double value) { return value >= 0 && value <= 1; });
   for (int64_t row = 0; row < scores.rows; ++row) {
     const auto values = scores.Row(row);
     auto& predicted = classes[static_cast<size_t>(row)];

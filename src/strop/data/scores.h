@@ -22,15 +22,15 @@ struct Scores {
 
 // Throw kInvalidArgument naming shape and row: rows that do not match, NaN, a class number out of range.
 Scores ReadScores(const Tensor& predictions, const Tensor& labels);
-std::vector<double> ReadValues(const Tensor& labels);                            // [rows]
-std::vector<int64_t> ReadClasses(const Tensor& labels, const Scores& scores);    // whole numbers
+std::vector<double> ReadValues(const Tensor& labels);                          // [rows]
+std::vector<int64_t> ReadClasses(const Tensor& labels, const Scores& scores);  // whole numbers
 // The class that each row is predicted to be.
 std::vector<int64_t> PredictedClasses(const Scores& scores);
 // Per row the probability of each class: softmax unless the rows are probabilities already.
 Scores Probabilities(const Scores& scores);
 
-// A metric made ready for one pair of predictions and labels, and then valued for many resamples: counts says how
-// often each row occurs. NaN when it is undefined for them (one class only, say).
+// A metric made ready for one pair of predictions and labels, and then valued for many resamples: counts says
+// how often each row occurs. NaN when it is undefined for them (one class only, say).
 class RowMetric {
  public:
   virtual ~RowMetric() = default;

@@ -21,7 +21,8 @@ namespace strop::data {
 FileFormat DetectFormat(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) throw Error(Code::kNotFound, fmt::format("{}: no such file", path.string()));
+  if (!std::filesystem::exists(status))
+    throw Error(Code::kNotFound, fmt::format("{}: no such file", path.string()));
   if (std::filesystem::is_directory(status)) {
     throw Error(Code::kInvalidArgument, fmt::format("{} is a folder: name its files, as in \"{}/*.parquet\"",
                                                     path.string(), path.string()));
@@ -37,9 +38,10 @@ FileFormat DetectFormat(const std::filesystem::path& path) {
   file.read(tail.data(), std::min<int64_t>(size, 8));
   const std::string_view start(head.data(), 8), end(tail.data(), 8);
   const auto cut_short = [&](std::string_view kind) {
-    return Error(Code::kCorrupt, fmt::format("{} is cut short: {} bytes that begin as {} and do not end as one; write "
-                                             "or copy it again",
-                                             path.string(), size, kind));
+    return Error(Code::kCorrupt,
+                 fmt::format("{} is cut short: {} bytes that begin as {} and do not end as one; write "
+                             "or copy it again",
+                             path.string(), size, kind));
   };
   if (start.starts_with("PAR1")) {
     if (size < 12 || !end.ends_with("PAR1")) throw cut_short("a Parquet file");
@@ -50,9 +52,10 @@ FileFormat DetectFormat(const std::filesystem::path& path) {
     return FileFormat::kArrowFile;
   }
   if (size >= 8 && start.starts_with("\xff\xff\xff\xff")) return FileFormat::kArrowStream;
-  throw Error(Code::kCorrupt, fmt::format("{} ({} bytes) is neither Parquet nor Arrow IPC: convert it, for instance with "
-                                          "pyarrow.parquet.write_table",
-                                          path.string(), size));
+  throw Error(Code::kCorrupt,
+              fmt::format("{} ({} bytes) is neither Parquet nor Arrow IPC: convert it, for instance with "
+                          "pyarrow.parquet.write_table",
+                          path.string(), size));
 }
 
 void CheckContent(const arrow::Status& status, const std::filesystem::path& path) {
@@ -62,7 +65,8 @@ void CheckContent(const arrow::Status& status, const std::filesystem::path& path
   }
   std::string message = status.message();
   if (const size_t end = message.find('\n'); end != std::string::npos) message.resize(end);
-  throw Error(Code::kCorrupt, fmt::format("{} is damaged: {}; write or copy it again", path.string(), message));
+  throw Error(Code::kCorrupt,
+              fmt::format("{} is damaged: {}; write or copy it again", path.string(), message));
 }
 
 std::unique_ptr<parquet::arrow::FileReader> OpenParquet(const std::filesystem::path& path, bool threads) {

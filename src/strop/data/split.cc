@@ -28,7 +28,8 @@ void ValidateShares(const std::map<std::string, double>& shares) {
   double sum = 0;
   for (const auto& [name, share] : shares) {
     if (!(share > 0)) {
-      throw Error(Code::kInvalidArgument, fmt::format("split {} has the share {}: expected more than 0", name, share));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("split {} has the share {}: expected more than 0", name, share));
     }
     if (name.empty() || name.find('/') != std::string::npos) {
       throw Error(Code::kInvalidArgument, fmt::format("split \"{}\" cannot name a file", name));
@@ -40,11 +41,13 @@ void ValidateShares(const std::map<std::string, double>& shares) {
   }
 }
 
-// Names the source's present content without reading all of it: its files with their sizes and times of change.
+// Names the source's present content without reading all of it: its files with their sizes and times of
+// change.
 std::string SourceHash(const std::string& source) {
   std::string facts;
   for (const auto& file : ResolveFiles(source)) {
-    facts += fmt::format("{}\n{}\n{}\n", std::filesystem::absolute(file).string(), std::filesystem::file_size(file),
+    facts += fmt::format("{}\n{}\n{}\n", std::filesystem::absolute(file).string(),
+                         std::filesystem::file_size(file),
                          std::filesystem::last_write_time(file).time_since_epoch().count());
   }
   return HashHex(facts + ReadSchema(source)->ToString(/*show_metadata=*/true));
@@ -64,7 +67,8 @@ std::vector<size_t> Deal(int64_t rows, const std::map<std::string, double>& shar
   return splits;
 }
 
-std::shared_ptr<arrow::Table> Select(const arrow::Table& table, const std::vector<size_t>& dealt, size_t split) {
+std::shared_ptr<arrow::Table> Select(const arrow::Table& table, const std::vector<size_t>& dealt,
+                                     size_t split) {
   arrow::Int64Builder rows;
   for (size_t row = 0; row < dealt.size(); ++row) {
     if (dealt[row] == split) Check(rows.Append(static_cast<int64_t>(row)), "dealing rows");
@@ -79,13 +83,17 @@ std::shared_ptr<arrow::Table> Select(const arrow::Table& table, const std::vecto
 }  // namespace
 
 std::map<std::string, std::filesystem::path> WriteSplits(const std::string& source,
-                                                         const std::map<std::string, double>& shares, uint64_t seed,
+                                                         const std::map<std::string, double>& shares,
+                                                         uint64_t seed,
                                                          const std::filesystem::path& directory) {
   ValidateShares(shares);
   std::map<std::string, std::filesystem::path> files;
   for (const auto& [name, share] : shares) files[name] = directory / (name + ".parquet");
 
-  nlohmann::json record = {{"version", 1}, {"source", source}, {"seed", seed}, {"shares", shares},
+  nlohmann::json record = {{"version", 1},
+                           {"source", source},
+                           {"seed", seed},
+                           {"shares", shares},
                            {"content", SourceHash(source)}};
   const auto record_file = directory / "splits.json";
   if (std::filesystem::exists(record_file)) {
@@ -106,8 +114,8 @@ std::map<std::string, std::filesystem::path> WriteSplits(const std::string& sour
     rows[name] = std::count(dealt.begin(), dealt.end(), index++);
     if (rows[name] == 0) {
       throw Error(Code::kInvalidArgument,
-                  fmt::format("split {} with the share {} of the {} rows of {} would be empty: give it more", name, share,
-                              table->num_rows(), source));
+                  fmt::format("split {} with the share {} of the {} rows of {} would be empty: give it more",
+                              name, share, table->num_rows(), source));
     }
   }
   index = 0;

@@ -24,7 +24,8 @@ class SplitTest : public FolderTest {
     for (int64_t i = 0; i < rows; ++i) id.As<int64_t>()[static_cast<size_t>(i)] = first + i;
     std::shared_ptr<arrow::Field> field;
     const auto column = TensorToColumn(id, {"id", Role::kId}, &field);
-    WriteParquet(*arrow::Table::Make(arrow::schema({field}), {column}), folder_ / name, {.row_group_bytes = row_group_bytes});
+    WriteParquet(*arrow::Table::Make(arrow::schema({field}), {column}), folder_ / name,
+                 {.row_group_bytes = row_group_bytes});
   }
   static std::set<int64_t> Ids(const std::filesystem::path& file) {
     const Tensor column = ReadTensors(file.string(), {"id"}).at("id");
@@ -87,7 +88,9 @@ TEST_F(SplitTest, WrongSharesAreRefused) {
   EXPECT_EQ(code({{"train", 0.5}, {"rest", 0.4}}), Code::kInvalidArgument);
   EXPECT_EQ(code({{"train", 1.1}, {"rest", -0.1}}), Code::kInvalidArgument);
   EXPECT_EQ(code({{"../train", 1.0}}), Code::kInvalidArgument);
-  const Error error = Thrown([&] { WriteSplits(Path("a.parquet"), {{"train", 0.999999}, {"tiny", 0.000001}}, 0, folder_ / "out"); });
+  const Error error = Thrown([&] {
+    WriteSplits(Path("a.parquet"), {{"train", 0.999999}, {"tiny", 0.000001}}, 0, folder_ / "out");
+  });
   EXPECT_EQ(error.code(), Code::kInvalidArgument);
   EXPECT_THAT(error.what(), HasSubstr("split tiny"));
 }

@@ -12,14 +12,22 @@ Code CodeOf(const arrow::Status& status) {
   switch (status.code()) {
     case arrow::StatusCode::Invalid:
     case arrow::StatusCode::TypeError:
-    case arrow::StatusCode::IndexError: return Code::kInvalidArgument;
-    case arrow::StatusCode::KeyError: return Code::kNotFound;
-    case arrow::StatusCode::IOError: return Code::kIo;
-    case arrow::StatusCode::SerializationError: return Code::kCorrupt;
-    case arrow::StatusCode::NotImplemented: return Code::kUnsupported;
-    case arrow::StatusCode::AlreadyExists: return Code::kAlreadyExists;
-    case arrow::StatusCode::Cancelled: return Code::kCancelled;
-    default: return Code::kInternal;
+    case arrow::StatusCode::IndexError:
+      return Code::kInvalidArgument;
+    case arrow::StatusCode::KeyError:
+      return Code::kNotFound;
+    case arrow::StatusCode::IOError:
+      return Code::kIo;
+    case arrow::StatusCode::SerializationError:
+      return Code::kCorrupt;
+    case arrow::StatusCode::NotImplemented:
+      return Code::kUnsupported;
+    case arrow::StatusCode::AlreadyExists:
+      return Code::kAlreadyExists;
+    case arrow::StatusCode::Cancelled:
+      return Code::kCancelled;
+    default:
+      return Code::kInternal;
   }
 }
 

@@ -29,7 +29,8 @@ class TableTest : public FolderTest {
   static std::shared_ptr<arrow::Table> Images(int64_t rows, int64_t first = 0) {
     Tensor image = Tensor::New(DType::kF32, {rows, 3, 4});
     Tensor label = Tensor::New(DType::kI64, {rows});
-    for (int64_t i = 0; i < rows * 12; ++i) image.As<float>()[static_cast<size_t>(i)] = static_cast<float>(first * 12 + i);
+    for (int64_t i = 0; i < rows * 12; ++i)
+      image.As<float>()[static_cast<size_t>(i)] = static_cast<float>(first * 12 + i);
     for (int64_t i = 0; i < rows; ++i) label.As<int64_t>()[static_cast<size_t>(i)] = first + i;
     std::shared_ptr<arrow::Field> image_field, label_field;
     const auto images = TensorToColumn(image, {"image", Role::kInput}, &image_field);
@@ -61,7 +62,8 @@ TEST_F(TableTest, RowGroupsHaveTheStatedSize) {
 
 TEST_F(TableTest, ColumnsAreChosenInTheOrderAsked) {
   WriteParquet(*Images(10), Path("a.parquet"));
-  EXPECT_THAT(ReadTable(Path("a.parquet"), {"label", "image"})->schema()->field_names(), ElementsAre("label", "image"));
+  EXPECT_THAT(ReadTable(Path("a.parquet"), {"label", "image"})->schema()->field_names(),
+              ElementsAre("label", "image"));
   const Error error = Thrown([&] { ReadTable(Path("a.parquet"), {"imag"}); });
   EXPECT_EQ(error.code(), Code::kInvalidArgument);
   EXPECT_THAT(error.what(), HasSubstr("no column imag"));
@@ -73,7 +75,8 @@ TEST_F(TableTest, NestedColumnsAreChosenWhole) {
   const auto pair = *arrow::StructArray::Make({labels, labels}, std::vector<std::string>{"a", "b"});
   const auto list = *arrow::FixedSizeListArray::FromArrays(*arrow::Concatenate({labels, labels}), 2);
   const auto table = arrow::Table::Make(
-      arrow::schema({arrow::field("pair", pair->type()), arrow::field("list", list->type()), arrow::field("x", arrow::int64())}),
+      arrow::schema({arrow::field("pair", pair->type()), arrow::field("list", list->type()),
+                     arrow::field("x", arrow::int64())}),
       {pair, list, labels});
   WriteParquet(*table, Path("a.parquet"));
   const auto read = ReadTensors(Path("a.parquet"), {"list", "x"});

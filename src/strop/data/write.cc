@@ -20,19 +20,22 @@ parquet::Compression::type ParseCompression(const std::string& name) {
   if (name == "lz4") return parquet::Compression::LZ4;
   if (name == "snappy") return parquet::Compression::SNAPPY;
   if (name == "zstd") return parquet::Compression::ZSTD;
-  throw Error(Code::kInvalidArgument, fmt::format("compression \"{}\": expected none, lz4, snappy or zstd", name));
+  throw Error(Code::kInvalidArgument,
+              fmt::format("compression \"{}\": expected none, lz4, snappy or zstd", name));
 }
 
 }  // namespace
 
 void ParquetOptions::Validate() const {
   if (row_group_bytes < 1) {
-    throw Error(Code::kInvalidArgument, fmt::format("row_group_bytes is {}: expected 1 or more", row_group_bytes));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("row_group_bytes is {}: expected 1 or more", row_group_bytes));
   }
   ParseCompression(compression);
 }
 
-void WriteParquet(const arrow::Table& table, const std::filesystem::path& path, const ParquetOptions& options) {
+void WriteParquet(const arrow::Table& table, const std::filesystem::path& path,
+                  const ParquetOptions& options) {
   options.Validate();
   const auto bytes = arrow::util::ReferencedBufferSize(table);
   Check(bytes.status(), "measuring a table");
@@ -40,10 +43,12 @@ void WriteParquet(const arrow::Table& table, const std::filesystem::path& path, 
   const int64_t group_rows = std::max<int64_t>(1, options.row_group_bytes / row_bytes);
 
   parquet::WriterProperties::Builder properties;
-  properties.compression(ParseCompression(options.compression))->enable_page_checksum()->max_row_group_length(group_rows);
+  properties.compression(ParseCompression(options.compression))
+      ->enable_page_checksum()
+      ->max_row_group_length(group_rows);
   for (const auto& field : table.schema()->fields()) {
-    // A dictionary of images is the images again, and would cost the reader its memcpy; their smallest and largest
-    // say nothing either.
+    // A dictionary of images is the images again, and would cost the reader its memcpy; their smallest and
+    // largest say nothing either.
     if (field->type()->id() == arrow::Type::FIXED_SIZE_BINARY) {
       properties.disable_dictionary(field->name())->disable_statistics(field->name());
     }
@@ -51,9 +56,10 @@ void WriteParquet(const arrow::Table& table, const std::filesystem::path& path, 
   ReplaceFileAtomically(path, [&](const std::filesystem::path& temporary) {
     auto sink = arrow::io::FileOutputStream::Open(temporary.string());
     Check(sink.status(), "creating " + temporary.string());
-    Check(parquet::arrow::WriteTable(table, arrow::default_memory_pool(), *sink, group_rows, properties.build(),
-                                     parquet::ArrowWriterProperties::Builder().store_schema()->build()),
-          "writing " + path.string());
+    Check(
+        parquet::arrow::WriteTable(table, arrow::default_memory_pool(), *sink, group_rows, properties.build(),
+                                   parquet::ArrowWriterProperties::Builder().store_schema()->build()),
+        "writing " + path.string());
     Check((*sink)->Close(), "writing " + path.string());
   });
 }

@@ -54,7 +54,8 @@ TEST_F(Crash, KillingAWriterLosesNothingAcknowledgedAndHalvesNoTransaction) {
   });
   close(pipe_ends[1]);
   int64_t acknowledged = 0;
-  while (acknowledged < 40) ASSERT_EQ(read(pipe_ends[0], &acknowledged, sizeof acknowledged), ssize_t{sizeof acknowledged});
+  while (acknowledged < 40)
+    ASSERT_EQ(read(pipe_ends[0], &acknowledged, sizeof acknowledged), ssize_t{sizeof acknowledged});
   kill(child, SIGKILL);
   int status = 0;
   waitpid(child, &status, 0);

@@ -11,39 +11,48 @@
 namespace strop::store {
 namespace {
 
-// As many as all rooms have different statements, several times over; beyond it the SQL is made of values, which a
-// cache does not help.
+// As many as all rooms have different statements, several times over; beyond it the SQL is made of values,
+// which a cache does not help.
 constexpr size_t kIdleStatements = 256;
 
 Code CodeOf(int result) {
   switch (result & 0xff) {
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return Code::kTimeout;
+    case SQLITE_LOCKED:
+      return Code::kTimeout;
     case SQLITE_NOTADB:
-    case SQLITE_CORRUPT: return Code::kCorrupt;
+    case SQLITE_CORRUPT:
+      return Code::kCorrupt;
     case SQLITE_CONSTRAINT:
       return result == SQLITE_CONSTRAINT_PRIMARYKEY || result == SQLITE_CONSTRAINT_UNIQUE ||
                      result == SQLITE_CONSTRAINT_ROWID
                  ? Code::kAlreadyExists
                  : Code::kInvalidArgument;
     case SQLITE_TOOBIG:
-    case SQLITE_RANGE: return Code::kInvalidArgument;
+    case SQLITE_RANGE:
+      return Code::kInvalidArgument;
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
     case SQLITE_FULL:
     case SQLITE_PERM:
-    case SQLITE_READONLY: return Code::kIo;
-    default: return Code::kInternal;
+    case SQLITE_READONLY:
+      return Code::kIo;
+    default:
+      return Code::kInternal;
   }
 }
 
 // What to do about it, where there is something.
 std::string_view Remedy(int result) {
   switch (result & 0xff) {
-    case SQLITE_NOTADB: return "; name another file, or move this one away";
-    case SQLITE_BUSY: return "; another process has been writing for 30 s";
-    case SQLITE_FULL: return "; free space on its disk";
-    default: return "";
+    case SQLITE_NOTADB:
+      return "; name another file, or move this one away";
+    case SQLITE_BUSY:
+      return "; another process has been writing for 30 s";
+    case SQLITE_FULL:
+      return "; free space on its disk";
+    default:
+      return "";
   }
 }
 
@@ -73,8 +82,10 @@ class Use {
 
  private:
   void Bind(const std::vector<Value>& values) {
-    if (const int wanted = sqlite3_bind_parameter_count(statement_); wanted != static_cast<int>(values.size())) {
-      throw Error(Code::kInvalidArgument, fmt::format("{} values for the {} in: {}", values.size(), wanted, sql_));
+    if (const int wanted = sqlite3_bind_parameter_count(statement_);
+        wanted != static_cast<int>(values.size())) {
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{} values for the {} in: {}", values.size(), wanted, sql_));
     }
     for (size_t i = 0; i < values.size(); ++i) {
       const int index = static_cast<int>(i) + 1;
@@ -113,8 +124,8 @@ sqlite3_stmt* Database::Impl::Take(std::string_view sql) {
     return statement;
   }
   sqlite3_stmt* statement = nullptr;
-  const int result = sqlite3_prepare_v3(connection, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
-                                        &statement, nullptr);
+  const int result = sqlite3_prepare_v3(connection, sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (result != SQLITE_OK) Fail(result, sql);
   if (!statement) throw Error(Code::kInvalidArgument, fmt::format("no statement in: {}", sql));
   return statement;
@@ -142,7 +153,8 @@ void Database::Impl::Fail(int result, std::string_view what) const {
   if (CodeOf(result) == Code::kInternal || (result & 0xff) == SQLITE_CONSTRAINT) {
     context = fmt::format(" (in: {})", what.substr(0, what.find('\n')));
   }
-  throw Error(CodeOf(result), fmt::format("{}: {}{}{}", where, sqlite3_errmsg(connection), context, Remedy(result)));
+  throw Error(CodeOf(result),
+              fmt::format("{}: {}{}{}", where, sqlite3_errmsg(connection), context, Remedy(result)));
 }
 
 bool Row::IsNull(int column) const noexcept { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
@@ -151,7 +163,8 @@ double Row::Real(int column) const noexcept { return sqlite3_column_double(state
 
 std::string Row::Text(int column) const {
   const auto* const text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-  return text ? std::string(text, static_cast<size_t>(sqlite3_column_bytes(statement_, column))) : std::string();
+  return text ? std::string(text, static_cast<size_t>(sqlite3_column_bytes(statement_, column)))
+              : std::string();
 }
 
 Blob Row::Bytes(int column) const {
@@ -172,7 +185,8 @@ int64_t Database::Run(std::string_view sql, const std::vector<Value>& values) {
   return sqlite3_total_changes64(impl_->connection) - before;
 }
 
-void Database::Query(std::string_view sql, const std::vector<Value>& values, const std::function<void(const Row&)>& row) {
+void Database::Query(std::string_view sql, const std::vector<Value>& values,
+                     const std::function<void(const Row&)>& row) {
   Use use(*impl_, sql, values);
   while (use.Step()) row(Row(use.statement()));
 }
@@ -182,11 +196,16 @@ std::optional<Value> Database::Scalar(std::string_view sql, const std::vector<Va
   if (!use.Step()) return std::nullopt;
   const Row row(use.statement());
   switch (sqlite3_column_type(use.statement(), 0)) {
-    case SQLITE_INTEGER: return Value(row.Int(0));
-    case SQLITE_FLOAT: return Value(row.Real(0));
-    case SQLITE_TEXT: return Value(row.Text(0));
-    case SQLITE_BLOB: return Value(row.Bytes(0));
-    default: return Value(nullptr);
+    case SQLITE_INTEGER:
+      return Value(row.Int(0));
+    case SQLITE_FLOAT:
+      return Value(row.Real(0));
+    case SQLITE_TEXT:
+      return Value(row.Text(0));
+    case SQLITE_BLOB:
+      return Value(row.Bytes(0));
+    default:
+      return Value(nullptr);
   }
 }
 
@@ -194,8 +213,9 @@ int64_t Database::LastId() const noexcept { return sqlite3_last_insert_rowid(imp
 
 void Database::Transaction(const std::function<void()>& body) {
   if (impl_->in_transaction) {
-    throw Error(Code::kFailedPrecondition,
-                fmt::format("{}: a transaction within a transaction; let the outer one hold both", impl_->where));
+    throw Error(
+        Code::kFailedPrecondition,
+        fmt::format("{}: a transaction within a transaction; let the outer one hold both", impl_->where));
   }
   impl_->Execute("BEGIN IMMEDIATE");
   impl_->in_transaction = true;

@@ -102,7 +102,8 @@ TEST_F(DatabaseTest, ATransactionThatThrowsLeavesNothing) {
 
 TEST_F(DatabaseTest, NestedTransactionsAreRefused) {
   auto database = Database::Open("sqlite://");
-  EXPECT_EQ(Thrown([&] { database.Transaction([&] { database.Transaction([] {}); }); }).code(), Code::kFailedPrecondition);
+  EXPECT_EQ(Thrown([&] { database.Transaction([&] { database.Transaction([] {}); }); }).code(),
+            Code::kFailedPrecondition);
   database.Transaction([] {});
 }
 
@@ -117,7 +118,10 @@ TEST_F(DatabaseTest, EachStepOfAMigrationRunsOnce) {
 
 TEST_F(DatabaseTest, AStepThatFailsLeavesNothingOfItsMigration) {
   auto database = Database::Open(Url("a.db"));
-  EXPECT_EQ(Thrown([&] { database.Migrate({"room", {"CREATE TABLE t(a)", "CREATE TABLE broken("}}); }).code(), Code::kInternal);
+  EXPECT_EQ(Thrown([&] {
+              database.Migrate({"room", {"CREATE TABLE t(a)", "CREATE TABLE broken("}});
+            }).code(),
+            Code::kInternal);
   database.Migrate({"room", {"CREATE TABLE t(a)"}});
 }
 
@@ -148,7 +152,8 @@ TEST_F(DatabaseTest, ABrokenKeySaysThatTheRowExists) {
   database.Run("INSERT INTO t VALUES (1, 1, 1)");
   EXPECT_EQ(Thrown([&] { database.Run("INSERT INTO t VALUES (1, 2, 2)"); }).code(), Code::kAlreadyExists);
   EXPECT_EQ(Thrown([&] { database.Run("INSERT INTO t VALUES (2, 1, 2)"); }).code(), Code::kAlreadyExists);
-  EXPECT_EQ(Thrown([&] { database.Run("INSERT INTO t VALUES (3, 3, NULL)"); }).code(), Code::kInvalidArgument);
+  EXPECT_EQ(Thrown([&] { database.Run("INSERT INTO t VALUES (3, 3, NULL)"); }).code(),
+            Code::kInvalidArgument);
 }
 
 TEST_F(DatabaseTest, ValuesMustMatchTheStatement) {

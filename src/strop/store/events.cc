@@ -13,7 +13,8 @@ std::vector<Event> Database::Events(int64_t after, int64_t limit, std::string_vi
     events.push_back({row.Int(0), row.Real(1), row.Text(2), row.Text(3), row.Text(4)});
   };
   if (room.empty()) {
-    Query("SELECT id, time, room, event, detail FROM events WHERE id > ? ORDER BY id LIMIT ?", {after, limit}, add);
+    Query("SELECT id, time, room, event, detail FROM events WHERE id > ? ORDER BY id LIMIT ?", {after, limit},
+          add);
   } else {
     Query("SELECT id, time, room, event, detail FROM events WHERE room = ? AND id > ? ORDER BY id LIMIT ?",
           {std::string(room), after, limit}, add);

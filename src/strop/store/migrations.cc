@@ -18,10 +18,12 @@ void Database::Migrate(const Migrations& migrations) {
   const auto wanted = static_cast<int64_t>(migrations.steps.size());
   const auto check = [&](int64_t done) {
     if (done > wanted) {
-      throw Error(Code::kFailedPrecondition,
-                  fmt::format("{} was written by a newer Strop: its {} tables are at step {}, and this one knows {}; update "
-                              "Strop, or name another file",
-                              impl_->where, migrations.room, done, wanted));
+      throw Error(
+          Code::kFailedPrecondition,
+          fmt::format(
+              "{} was written by a newer Strop: its {} tables are at step {}, and this one knows {}; update "
+              "Strop, or name another file",
+              impl_->where, migrations.room, done, wanted));
     }
     return done == wanted;
   };
@@ -31,7 +33,8 @@ void Database::Migrate(const Migrations& migrations) {
     return;
   }
   Transaction([&] {
-    Run("CREATE TABLE IF NOT EXISTS migrations(room TEXT NOT NULL, step INTEGER NOT NULL, time REAL NOT NULL, "
+    Run("CREATE TABLE IF NOT EXISTS migrations(room TEXT NOT NULL, step INTEGER NOT NULL, time REAL NOT "
+        "NULL, "
         "PRIMARY KEY (room, step))");
     // Another process may have come first.
     int64_t done = StepsDone(*this, migrations.room);

@@ -42,7 +42,8 @@ store::Blob EncodeRow(const TensorMap& row) {
 TensorMap DecodeRow(const store::Blob& bytes) {
   try {
     const auto buffer = std::make_shared<arrow::Buffer>(bytes.data(), static_cast<int64_t>(bytes.size()));
-    auto reader = arrow::ipc::RecordBatchStreamReader::Open(std::make_shared<arrow::io::BufferReader>(buffer));
+    auto reader =
+        arrow::ipc::RecordBatchStreamReader::Open(std::make_shared<arrow::io::BufferReader>(buffer));
     data::Check(reader.status(), "decoding a row");
     const auto table = (*reader)->ToTable();
     data::Check(table.status(), "decoding a row");
@@ -54,8 +55,9 @@ TensorMap DecodeRow(const store::Blob& bytes) {
     }
     return row;
   } catch (const Error& error) {
-    throw Error(Code::kCorrupt, fmt::format("a captured row of {} bytes is not an Arrow stream of one row: {}", bytes.size(),
-                                            error.what()));
+    throw Error(Code::kCorrupt,
+                fmt::format("a captured row of {} bytes is not an Arrow stream of one row: {}", bytes.size(),
+                            error.what()));
   }
 }
 

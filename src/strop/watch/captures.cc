@@ -34,14 +34,16 @@ void Prune(store::Database& database, int64_t capture_rows) {
 
 void RequireCapture(store::Database& database, const std::string& request_id) {
   if (database.Scalar("SELECT 1 FROM captures WHERE request_id = ?", {request_id})) return;
-  throw Error(Code::kNotFound, fmt::format("request {} is not among the captured rows: it was never captured, or has since "
-                                           "made room for newer ones",
-                                           request_id));
+  throw Error(Code::kNotFound,
+              fmt::format("request {} is not among the captured rows: it was never captured, or has since "
+                          "made room for newer ones",
+                          request_id));
 }
 
 void InsertWish(store::Database& database, const Wish& wish) {
   database.Run(
-      "INSERT INTO label_queue VALUES (?, ?, ?) ON CONFLICT(request_id) DO UPDATE SET reason = excluded.reason "
+      "INSERT INTO label_queue VALUES (?, ?, ?) ON CONFLICT(request_id) DO UPDATE SET reason = "
+      "excluded.reason "
       "WHERE excluded.reason = 'uniform'",
       {wish.request_id, std::string(ReasonName(wish.reason)), store::UnixTime()});
 }
@@ -54,8 +56,8 @@ void LabelQueue::PutCaptures(const std::vector<Capture>& captures, int64_t captu
   database_->Transaction([&] {
     for (const auto& capture : captures) {
       database_->Run("INSERT INTO captures VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(request_id) DO NOTHING",
-                     {capture.request_id, capture.model, capture.version, capture.time, capture.inputs, capture.outputs,
-                      capture.uncertainty});
+                     {capture.request_id, capture.model, capture.version, capture.time, capture.inputs,
+                      capture.outputs, capture.uncertainty});
       if (capture.wanted) InsertWish(*database_, {capture.request_id, *capture.wanted});
     }
     Prune(*database_, capture_rows);

@@ -8,7 +8,8 @@
 namespace strop::watch {
 
 std::string Verdict::ToJson() const {
-  return nlohmann::json{{"score", score}, {"threshold", threshold}, {"drift", drift}, {"evidence", evidence}}.dump();
+  return nlohmann::json{{"score", score}, {"threshold", threshold}, {"drift", drift}, {"evidence", evidence}}
+      .dump();
 }
 
 Detector::~Detector() = default;
@@ -21,7 +22,8 @@ void MmdOptions::Validate() const {
   if (false_alarm_rows < 2 * window) {
     refuse("false_alarm_rows", false_alarm_rows, fmt::format("at least two windows of {} rows", window));
   }
-  if (features < 2 || features > 4096 || features % 2 != 0) refuse("features", features, "an even number from 2 to 4096");
+  if (features < 2 || features > 4096 || features % 2 != 0)
+    refuse("features", features, "an even number from 2 to 4096");
 }
 
 }  // namespace strop::watch

@@ -61,9 +61,10 @@ class Rows {
 
  private:
   [[noreturn]] static void Differs(const std::string& request_id) {
-    throw Error(Code::kInvalidArgument, fmt::format("request {} has other inputs than the rows before it: export the rows of "
-                                                    "one model, with --since",
-                                                    request_id));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("request {} has other inputs than the rows before it: export the rows of "
+                            "one model, with --since",
+                            request_id));
   }
 
   std::map<std::string, Gathered> columns_;
@@ -99,8 +100,8 @@ std::shared_ptr<arrow::ChunkedArray> LabelColumn(const std::vector<store::Value>
   return Build<arrow::StringBuilder>(labels, Text);
 }
 
-std::shared_ptr<arrow::Field> RoleField(const std::string& name, const std::shared_ptr<arrow::ChunkedArray>& values,
-                                        data::Role role) {
+std::shared_ptr<arrow::Field> RoleField(const std::string& name,
+                                        const std::shared_ptr<arrow::ChunkedArray>& values, data::Role role) {
   return arrow::field(name, values->type(), /*nullable=*/false,
                       arrow::key_value_metadata({"strop.role"}, {std::string(data::RoleName(role))}));
 }
@@ -114,7 +115,8 @@ int64_t LabelQueue::Export(const std::filesystem::path& path, const ExportOption
   std::vector<double> times;
   const std::string reason = options.reason ? std::string(ReasonName(*options.reason)) : "";
   database_->Query(
-      "SELECT c.request_id, c.inputs, l.label, typeof(l.label), coalesce(q.reason, ''), c.time FROM captures AS c "
+      "SELECT c.request_id, c.inputs, l.label, typeof(l.label), coalesce(q.reason, ''), c.time FROM captures "
+      "AS c "
       "JOIN labels AS l USING (request_id) LEFT JOIN label_queue AS q USING (request_id) "
       "WHERE c.time >= ?1 AND (?2 = '' OR q.reason = ?2) ORDER BY c.time, c.rowid",
       {options.since, reason}, [&](const store::Row& row) {
@@ -128,16 +130,19 @@ int64_t LabelQueue::Export(const std::filesystem::path& path, const ExportOption
         times.push_back(row.Real(5));
       });
   if (rows.count() == 0) {
-    throw Error(Code::kNotFound, fmt::format("no labelled rows{} since {:.3f}: label some first (strop label next, import)",
-                                             reason.empty() ? "" : " of reason " + reason, options.since));
+    throw Error(Code::kNotFound,
+                fmt::format("no labelled rows{} since {:.3f}: label some first (strop label next, import)",
+                            reason.empty() ? "" : " of reason " + reason, options.since));
   }
   arrow::FieldVector fields;
   arrow::ChunkedArrayVector columns;
   rows.AppendTo(&fields, &columns);
-  const auto add = [&](const std::string& name, std::shared_ptr<arrow::ChunkedArray> values, data::Role role) {
+  const auto add = [&](const std::string& name, std::shared_ptr<arrow::ChunkedArray> values,
+                       data::Role role) {
     for (const auto& field : fields) {
       if (field->name() == name) {
-        throw Error(Code::kInvalidArgument, fmt::format("the model has an input {}, which is also a column of the export", name));
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("the model has an input {}, which is also a column of the export", name));
       }
     }
     fields.push_back(RoleField(name, values, role));

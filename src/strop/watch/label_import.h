@@ -8,8 +8,10 @@
 
 namespace strop::watch {
 
-// Labels out of Parquet, Arrow IPC or CSV (by the ending .csv), one a row: the columns `key` and `label`. Throws
-// kNotFound, kCorrupt, kInvalidArgument naming a column that is not there or a row whose key or label is missing.
-STROP_API std::vector<Label> ReadLabels(const std::string& file, const std::string& key, const std::string& label);
+// Labels out of Parquet, Arrow IPC or CSV (by the ending .csv), one a row: the columns `key` and `label`.
+// Throws kNotFound, kCorrupt, kInvalidArgument naming a column that is not there or a row whose key or label
+// is missing.
+STROP_API std::vector<Label> ReadLabels(const std::string& file, const std::string& key,
+                                        const std::string& label);
 
 }  // namespace strop::watch

@@ -9,7 +9,9 @@
 
 namespace strop::watch {
 
-std::string_view ReasonName(Reason reason) noexcept { return reason == Reason::kUniform ? "uniform" : "uncertain"; }
+std::string_view ReasonName(Reason reason) noexcept {
+  return reason == Reason::kUniform ? "uniform" : "uncertain";
+}
 
 Reason ParseReason(std::string_view name) {
   if (name == "uniform") return Reason::kUniform;
@@ -19,13 +21,14 @@ Reason ParseReason(std::string_view name) {
 
 LabelQueue::LabelQueue(store::Database* database) : database_(database) {
   // A label has no declared type, so that it stays a number or text as it came.
-  database_->Migrate({"watch",
-                      {"CREATE TABLE captures(request_id TEXT PRIMARY KEY, model TEXT NOT NULL, version INTEGER NOT NULL, "
-                       "time REAL NOT NULL, inputs BLOB NOT NULL, outputs BLOB NOT NULL, uncertainty REAL NOT NULL);"
-                       "CREATE INDEX captures_time ON captures(time);"
-                       "CREATE TABLE label_queue(request_id TEXT PRIMARY KEY, reason TEXT NOT NULL, time REAL NOT NULL);"
-                       "CREATE INDEX label_queue_time ON label_queue(time);"
-                       "CREATE TABLE labels(request_id TEXT PRIMARY KEY, label NOT NULL, time REAL NOT NULL);"}});
+  database_->Migrate(
+      {"watch",
+       {"CREATE TABLE captures(request_id TEXT PRIMARY KEY, model TEXT NOT NULL, version INTEGER NOT NULL, "
+        "time REAL NOT NULL, inputs BLOB NOT NULL, outputs BLOB NOT NULL, uncertainty REAL NOT NULL);"
+        "CREATE INDEX captures_time ON captures(time);"
+        "CREATE TABLE label_queue(request_id TEXT PRIMARY KEY, reason TEXT NOT NULL, time REAL NOT NULL);"
+        "CREATE INDEX label_queue_time ON label_queue(time);"
+        "CREATE TABLE labels(request_id TEXT PRIMARY KEY, label NOT NULL, time REAL NOT NULL);"}});
 }
 
 void LabelQueue::Request(const std::vector<Wish>& wishes) {
@@ -43,15 +46,17 @@ std::vector<Wish> LabelQueue::Wanted(int64_t limit) const {
   database_->Query(
       "SELECT request_id, reason FROM label_queue AS q WHERE NOT EXISTS "
       "(SELECT 1 FROM labels WHERE labels.request_id = q.request_id) ORDER BY time DESC, rowid DESC LIMIT ?",
-      {std::max<int64_t>(0, limit)},
-      [&](const store::Row& row) { wishes.push_back({row.Text(0), ParseReason(row.Text(1))}); });
+      {std::max<int64_t>(0, limit)}, [&](const store::Row& row) {
+        wishes.push_back({row.Text(0), ParseReason(row.Text(1))});
+      });
   return wishes;
 }
 
 void LabelQueue::PutLabels(const std::vector<Label>& labels) {
   if (labels.empty()) return;
   for (const auto& label : labels) {
-    if (std::holds_alternative<std::nullptr_t>(label.label) || std::holds_alternative<store::Blob>(label.label)) {
+    if (std::holds_alternative<std::nullptr_t>(label.label) ||
+        std::holds_alternative<store::Blob>(label.label)) {
       throw Error(Code::kInvalidArgument,
                   fmt::format("the label of request {} is neither a number nor text", label.request_id));
     }

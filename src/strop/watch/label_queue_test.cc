@@ -83,12 +83,16 @@ class LabelQueueTest : public testing::Test {
 TEST_F(LabelQueueTest, ARowIsEncodedWhole) {
   const std::vector<int64_t> ids = {7};
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};
-  const TensorMap row = {{"id", Tensor::From<int64_t>({1}, ids)}, {"x", Tensor::From<float>({1, 2, 3}, values)}};
+  const TensorMap row = {{"id", Tensor::From<int64_t>({1}, ids)},
+                         {"x", Tensor::From<float>({1, 2, 3}, values)}};
   const TensorMap back = DecodeRow(EncodeRow(row));
   EXPECT_EQ(back.at("id").As<int64_t>()[0], 7);
   EXPECT_EQ(back.at("x").shape(), (Shape{1, 2, 3}));
   EXPECT_THAT(back.at("x").As<float>(), ElementsAre(1, 2, 3, 4, 5, 6));
-  EXPECT_EQ(Thrown([&] { EncodeRow({{"x", Tensor::From<float>({2, 3}, values)}}); }).code(), Code::kInvalidArgument);
+  EXPECT_EQ(Thrown([&] {
+              EncodeRow({{"x", Tensor::From<float>({2, 3}, values)}});
+            }).code(),
+            Code::kInvalidArgument);
   EXPECT_EQ(Thrown([&] { DecodeRow({1, 2, 3}); }).code(), Code::kCorrupt);
 }
 
@@ -207,7 +211,8 @@ TEST_F(LabelQueueTest, RowsOfAnotherShapeAreNotMixed) {
   other.inputs = EncodeRow({{"image", Tensor::New(DType::kU8, {1, 3})}});
   queue_.PutCaptures({other}, 10);
   queue_.PutLabels({{"r0", int64_t{1}}, {"r1", int64_t{1}}});
-  EXPECT_THAT(Thrown([&] { queue_.Export(Path("a.parquet"), {}); }).what(), HasSubstr("request r1 has other inputs"));
+  EXPECT_THAT(Thrown([&] { queue_.Export(Path("a.parquet"), {}); }).what(),
+              HasSubstr("request r1 has other inputs"));
 }
 
 TEST_F(LabelQueueTest, LabelsAreReadFromCsvAndParquet) {
@@ -220,7 +225,8 @@ TEST_F(LabelQueueTest, LabelsAreReadFromCsvAndParquet) {
   EXPECT_EQ(std::get<std::string>(labels[1].label), "y");
   EXPECT_THAT(Thrown([&] { ReadLabels(Path("a.csv"), "id", "label"); }).what(), HasSubstr("no column id"));
   std::ofstream(Path("b.csv")) << "request_id,label\nr0,\nr1,4\n";
-  EXPECT_THAT(Thrown([&] { ReadLabels(Path("b.csv"), "request_id", "label"); }).what(), HasSubstr("missing in row 0"));
+  EXPECT_THAT(Thrown([&] { ReadLabels(Path("b.csv"), "request_id", "label"); }).what(),
+              HasSubstr("missing in row 0"));
   EXPECT_EQ(Thrown([&] { ReadLabels(Path("c.csv"), "a", "b"); }).code(), Code::kNotFound);
 
   Put(0, 2);

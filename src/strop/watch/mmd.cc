@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
-#include <fmt/format.h>
 
 #include "strop/base/error.h"
 #include "strop/watch/detector.h"
@@ -18,19 +18,20 @@ namespace {
 
 // The threshold.
 //
-// In the space of D features the score is |m - mu|^2, the distance of the window's mean m from the reference's mean mu.
-// Without drift both are means of w and n bounded, independent vectors of covariance S, so their difference is close to
-// normal with covariance S (1/w + 1/n), and the score is distributed as (1/w + 1/n) * sum of lambda_i Z_i^2 over the
-// eigenvalues of S: the null distribution of Gretton, Fukumizu, Harchaoui and Sriperumbudur ("A fast, consistent kernel
-// two-sample test", NeurIPS 2009), whose spectrum is consistent when estimated from the sample. Its tail is computed
-// (null_tail.h), not drawn: a rate of one window in 500 or in 50,000 costs the same, where windows drawn from n rows
-// say nothing beyond their own number, share rows, and make the rate depend on the draw. The term 1/n stands for what
-// the reference's mean does not know; it makes the rate right on average over references.
+// In the space of D features the score is |m - mu|^2, the distance of the window's mean m from the
+// reference's mean mu. Without drift both are means of w and n bounded, independent vectors of covariance S,
+// so their difference is close to normal with covariance S (1/w + 1/n), and the score is distributed as (1/w
+// + 1/n) * sum of lambda_i Z_i^2 over the eigenvalues of S: the null distribution of Gretton, Fukumizu,
+// Harchaoui and Sriperumbudur ("A fast, consistent kernel two-sample test", NeurIPS 2009), whose spectrum is
+// consistent when estimated from the sample. Its tail is computed (null_tail.h), not drawn: a rate of one
+// window in 500 or in 50,000 costs the same, where windows drawn from n rows say nothing beyond their own
+// number, share rows, and make the rate depend on the draw. The term 1/n stands for what the reference's mean
+// does not know; it makes the rate right on average over references.
 //
-// The largest eigenvalues of a sample covariance are too large, the smallest too small, and the tail with them. The
-// eigenvalues are therefore drawn to their mean (the linear shrinkage of Ledoit and Wolf, J. Multivariate Analysis 88,
-// 2004) until the sum of their squares is tr(S_1 S_2) of the two halves of the reference, which estimates tr(S^2)
-// without bias since the halves are independent.
+// The largest eigenvalues of a sample covariance are too large, the smallest too small, and the tail with
+// them. The eigenvalues are therefore drawn to their mean (the linear shrinkage of Ledoit and Wolf, J.
+// Multivariate Analysis 88, 2004) until the sum of their squares is tr(S_1 S_2) of the two halves of the
+// reference, which estimates tr(S^2) without bias since the halves are independent.
 
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 constexpr int64_t kMinReference = 100;
@@ -47,9 +48,11 @@ Tensor FloatRows(const Tensor& rows, const std::string& what) {
   if (rows.dtype() == DType::kU8) {
     for (float& value : values) value /= 255.0f;
   }
-  const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+  const auto bad =
+      std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
   if (bad != values.end()) {
-    throw Error(Code::kInvalidArgument, fmt::format("{}: row {} is not finite", what, (bad - values.begin()) / inputs));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{}: row {} is not finite", what, (bad - values.begin()) / inputs));
   }
   return floats;
 }
@@ -77,16 +80,21 @@ struct Half {
 class Mmd final : public Detector {
  public:
   Mmd(std::string name, const Tensor& reference, const MmdOptions& options)
-      : name_(std::move(name)), options_(options), dtype_(reference.dtype()), row_shape_(RowShape(reference)) {
+      : name_(std::move(name)),
+        options_(options),
+        dtype_(reference.dtype()),
+        row_shape_(RowShape(reference)) {
     const Tensor rows = FloatRows(reference, name_ + ": the reference");
     const int64_t count = rows.shape()[0], inputs = rows.shape()[1];
     if (count < std::max(kMinReference, options_.window)) {
-      throw Error(Code::kInvalidArgument, fmt::format("{}: a reference of {} rows: expected at least {}, better ten windows",
-                                                      name_, count, std::max(kMinReference, options_.window)));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{}: a reference of {} rows: expected at least {}, better ten windows", name_,
+                              count, std::max(kMinReference, options_.window)));
     }
     bandwidth_ = MedianBandwidth(rows.As<float>().data(), count, inputs);
     if (!(bandwidth_ > 0)) {
-      throw Error(Code::kInvalidArgument, fmt::format("{}: the rows of the reference are all the same", name_));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("{}: the rows of the reference are all the same", name_));
     }
     features_ = std::make_unique<RandomFourierFeatures>(inputs, options_.features, bandwidth_, options_.seed);
     Describe(rows);
@@ -146,7 +154,8 @@ class Mmd final : public Detector {
       squares += (values.row(i).cast<double>().transpose() - input_mean_).array().square().matrix();
     }
     squares /= static_cast<double>(values.rows());
-    // A tenth of the usual spread at least: a column that hardly ever moves would outshine all others otherwise.
+    // A tenth of the usual spread at least: a column that hardly ever moves would outshine all others
+    // otherwise.
     input_spread_ = (squares.array() + 0.01 * squares.mean()).sqrt();
   }
 

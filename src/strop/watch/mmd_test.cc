@@ -67,8 +67,10 @@ TEST(Features, InnerProductsAreTheKernel) {
   for (size_t a = 0; a < 40; ++a) {
     for (size_t b = 0; b < 40; ++b) {
       double product = 0, distance = 0;
-      for (size_t j = 0; j < kFeatures; ++j) product += mapped[a * kFeatures + j] * static_cast<double>(mapped[b * kFeatures + j]);
-      for (size_t i = 0; i < 5; ++i) distance += std::pow(rows.As<float>()[a * 5 + i] - rows.As<float>()[b * 5 + i], 2);
+      for (size_t j = 0; j < kFeatures; ++j)
+        product += mapped[a * kFeatures + j] * static_cast<double>(mapped[b * kFeatures + j]);
+      for (size_t i = 0; i < 5; ++i)
+        distance += std::pow(rows.As<float>()[a * 5 + i] - rows.As<float>()[b * 5 + i], 2);
       // The error of a mean of D / 2 cosines: five standard deviations.
       EXPECT_NEAR(product, std::exp(-distance / (2 * bandwidth * bandwidth)), 5 * std::sqrt(1.0 / kFeatures));
     }
@@ -119,15 +121,16 @@ TEST(Mmd, FalseAlarmsComeAtTheStatedRate) {
   const struct {
     int64_t window, false_alarm_rows, reference;
     bool normals;
-  } kCases[] = {{50, 1000, 1000, false}, {50, 5000, 1000, false}, {100, 2000, 500, false}, {40, 2000, 1000, true}};
+  } kCases[] = {
+      {50, 1000, 1000, false}, {50, 5000, 1000, false}, {100, 2000, 500, false}, {40, 2000, 1000, true}};
   for (const auto& [window, false_alarm_rows, reference_rows, normals] : kCases) {
     int alarms = 0, windows = 0;
     for (uint64_t trial = 0; trial < 12; ++trial) {
       Rng rng(77, trial);
       const auto draw = [&](int64_t rows) { return normals ? Normals(rng, rows, 30) : Mixture(rng, rows); };
-      const auto detector = MakeMmd(
-          "input", draw(reference_rows),
-          {.window = window, .false_alarm_rows = false_alarm_rows, .features = 128, .seed = trial});
+      const auto detector =
+          MakeMmd("input", draw(reference_rows),
+                  {.window = window, .false_alarm_rows = false_alarm_rows, .features = 128, .seed = trial});
       const int64_t count = 250;
       alarms += Alarms(*detector, draw(count * window), window);
       windows += static_cast<int>(count);
@@ -135,11 +138,15 @@ TEST(Mmd, FalseAlarmsComeAtTheStatedRate) {
     const double rate = static_cast<double>(window) / static_cast<double>(false_alarm_rows);
     const double expected = rate * windows;
     // Four standard deviations of the binomial; windows of one reference share its luck, which adds to them.
-    const double slack = 4 * std::sqrt(expected) * std::sqrt(1 + static_cast<double>(window) / static_cast<double>(reference_rows) * 12);
-    EXPECT_NEAR(alarms, expected, slack) << "window " << window << ", one alarm in " << false_alarm_rows << " rows";
+    const double slack =
+        4 * std::sqrt(expected) *
+        std::sqrt(1 + static_cast<double>(window) / static_cast<double>(reference_rows) * 12);
+    EXPECT_NEAR(alarms, expected, slack)
+        << "window " << window << ", one alarm in " << false_alarm_rows << " rows";
     EXPECT_GT(alarms, expected / 4);
-    RecordProperty("window_" + std::to_string(window) + "_in_" + std::to_string(false_alarm_rows),
-                   std::to_string(alarms) + " of " + std::to_string(windows) + ", expected " + std::to_string(expected));
+    RecordProperty(
+        "window_" + std::to_string(window) + "_in_" + std::to_string(false_alarm_rows),
+        std::to_string(alarms) + " of " + std::to_string(windows) + ", expected " + std::to_string(expected));
   }
 }
 
@@ -171,7 +178,8 @@ TEST(Mmd, RowsGatherUntilAWindowIsFull) {
   const auto whole = MakeMmd("input", reference, {.window = 100});
   const auto pieces = MakeMmd("input", reference, {.window = 100});
   std::vector<double> expected, found;
-  for (int64_t begin = 0; begin < 300; begin += 100) expected.push_back(whole->Update(stream.Rows(begin, begin + 100)).score);
+  for (int64_t begin = 0; begin < 300; begin += 100)
+    expected.push_back(whole->Update(stream.Rows(begin, begin + 100)).score);
   EXPECT_EQ(pieces->Update(stream.Rows(0, 60)).score, 0);
   EXPECT_GT(pieces->Update(stream.Rows(0, 0)).threshold, 0);
   for (int64_t begin = 60; begin < 300; begin += 20) {
@@ -187,7 +195,9 @@ TEST(Mmd, RowsGatherUntilAWindowIsFull) {
 TEST(Mmd, TheSameSeedGivesTheSameVerdict) {
   Rng rng(12);
   const Tensor reference = Normals(rng, 500, 4), rows = Normals(rng, 200, 4);
-  const auto verdict = [&](uint64_t seed) { return MakeMmd("input", reference, {.seed = seed})->Update(rows); };
+  const auto verdict = [&](uint64_t seed) {
+    return MakeMmd("input", reference, {.seed = seed})->Update(rows);
+  };
   EXPECT_EQ(verdict(1).score, verdict(1).score);
   EXPECT_EQ(verdict(1).threshold, verdict(1).threshold);
   EXPECT_NE(verdict(1).score, verdict(2).score);
@@ -211,13 +221,15 @@ TEST(Mmd, WrongInputIsRefused) {
   const Tensor reference = Normals(rng, 500, 4);
   EXPECT_EQ(code([&] { MakeMmd("input", reference.Rows(0, 50), {}); }), Code::kInvalidArgument);
   EXPECT_EQ(code([&] { MakeMmd("input", reference, {.window = 600}); }), Code::kInvalidArgument);
-  EXPECT_EQ(code([&] { MakeMmd("input", reference, {.window = 200, .false_alarm_rows = 300}); }), Code::kInvalidArgument);
+  EXPECT_EQ(code([&] { MakeMmd("input", reference, {.window = 200, .false_alarm_rows = 300}); }),
+            Code::kInvalidArgument);
   EXPECT_EQ(code([&] { MakeMmd("input", reference, {.features = 511}); }), Code::kInvalidArgument);
   Tensor constant = Tensor::New(DType::kF32, {200, 2});
   for (float& value : constant.As<float>()) value = 1;
   EXPECT_THAT(Thrown([&] { MakeMmd("input", constant, {}); }).what(), HasSubstr("all the same"));
   const auto detector = MakeMmd("input", reference, {});
-  EXPECT_THAT(Thrown([&] { detector->Update(Normals(rng, 10, 5)); }).what(), HasSubstr("[10,5]: expected float32 [rows,4]"));
+  EXPECT_THAT(Thrown([&] { detector->Update(Normals(rng, 10, 5)); }).what(),
+              HasSubstr("[10,5]: expected float32 [rows,4]"));
   EXPECT_EQ(code([&] { detector->Update(reference.Cast(DType::kF64)); }), Code::kInvalidArgument);
   Tensor broken = Normals(rng, 10, 4);
   broken.As<float>()[9] = NAN;

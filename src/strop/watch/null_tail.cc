@@ -40,7 +40,9 @@ double TailAt(std::span<const double> weights, double t) {
 }
 
 // Where K' has its pole; it grows from 0 to infinity up to there.
-double Pole(std::span<const double> weights) { return 0.5 / *std::max_element(weights.begin(), weights.end()); }
+double Pole(std::span<const double> weights) {
+  return 0.5 / *std::max_element(weights.begin(), weights.end());
+}
 
 }  // namespace
 

@@ -19,13 +19,15 @@ using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 
 }  // namespace
 
-RandomFourierFeatures::RandomFourierFeatures(int64_t inputs, int64_t features, double bandwidth, uint64_t seed)
+RandomFourierFeatures::RandomFourierFeatures(int64_t inputs, int64_t features, double bandwidth,
+                                             uint64_t seed)
     : inputs_(inputs), features_(features), projections_(Tensor::New(DType::kF32, {inputs, features / 2})) {
   const auto values = projections_.As<float>();
   const int64_t half = features / 2;
   for (int64_t j = 0; j < half; ++j) {
     Rng rng(seed, MixSeed(kStream, static_cast<uint64_t>(j)));
-    for (int64_t i = 0; i < inputs; ++i) values[static_cast<size_t>(i * half + j)] = static_cast<float>(rng.Normal() / bandwidth);
+    for (int64_t i = 0; i < inputs; ++i)
+      values[static_cast<size_t>(i * half + j)] = static_cast<float>(rng.Normal() / bandwidth);
   }
 }
 

@@ -40,12 +40,14 @@ std::vector<double> Probabilities(const Tensor& scores, int64_t* classes) {
   *classes = shape.size() == 2 ? shape[1] : 1;
   for (size_t i = 0; i < values.size(); ++i) {
     if (std::isnan(values[i])) {
-      throw Error(Code::kInvalidArgument, fmt::format("scores hold NaN in row {}", i / static_cast<size_t>(*classes)));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("scores hold NaN in row {}", i / static_cast<size_t>(*classes)));
     }
   }
   std::vector<double> rows(values.begin(), values.end());
   if (*classes == 1) {
-    const bool probabilities = std::all_of(values.begin(), values.end(), [](double p) { return p >= 0 && p <= 1; });
+    const bool probabilities =
+        std::all_of(values.begin(), values.end(), [](double p) { return p >= 0 && p <= 1; });
     rows.clear();
     for (const double score : values) {
       const double second = probabilities ? score : 1 / (1 + std::exp(-score));
@@ -54,7 +56,8 @@ std::vector<double> Probabilities(const Tensor& scores, int64_t* classes) {
     *classes = 2;
   } else {
     for (int64_t row = 0; row < shape[0]; ++row) {
-      MakeProbabilities(std::span(rows).subspan(static_cast<size_t>(row * *classes), static_cast<size_t>(*classes)));
+      MakeProbabilities(
+          std::span(rows).subspan(static_cast<size_t>(row * *classes), static_cast<size_t>(*classes)));
     }
   }
   return rows;
@@ -83,7 +86,8 @@ double Margin(std::span<const double> row) {
 
 std::vector<double> Uncertainty(const Tensor& scores, const std::string& strategy) {
   if (strategy != "entropy" && strategy != "margin") {
-    throw Error(Code::kInvalidArgument, fmt::format("uncertainty \"{}\": expected entropy or margin", strategy));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("uncertainty \"{}\": expected entropy or margin", strategy));
   }
   int64_t classes = 0;
   const auto rows = Probabilities(scores, &classes);
@@ -99,11 +103,13 @@ std::vector<int64_t> Select(const Tensor& scores, int64_t k, const std::string& 
   if (k < 0) throw Error(Code::kInvalidArgument, fmt::format("k is {}: expected 0 or more", k));
   if (strategy == "badge") {
     throw Error(Code::kUnsupported,
-                "strategy \"badge\" needs gradient embeddings, which this version does not compute: use entropy, margin or "
+                "strategy \"badge\" needs gradient embeddings, which this version does not compute: use "
+                "entropy, margin or "
                 "random");
   }
   if (strategy != "entropy" && strategy != "margin" && strategy != "random") {
-    throw Error(Code::kInvalidArgument, fmt::format("strategy \"{}\": expected entropy, margin or random", strategy));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("strategy \"{}\": expected entropy, margin or random", strategy));
   }
   if (scores.shape().empty()) throw Error(Code::kInvalidArgument, "scores []: expected [rows, classes]");
   std::vector<double> worth;
@@ -116,10 +122,11 @@ std::vector<int64_t> Select(const Tensor& scores, int64_t k, const std::string& 
   std::vector<int64_t> rows(worth.size());
   std::iota(rows.begin(), rows.end(), 0);
   const auto count = std::min<size_t>(static_cast<size_t>(k), rows.size());
-  std::partial_sort(rows.begin(), rows.begin() + static_cast<int64_t>(count), rows.end(), [&](int64_t a, int64_t b) {
-    const double left = worth[static_cast<size_t>(a)], right = worth[static_cast<size_t>(b)];
-    return left != right ? left > right : a < b;
-  });
+  std::partial_sort(
+      rows.begin(), rows.begin() + static_cast<int64_t>(count), rows.end(), [&](int64_t a, int64_t b) {
+        const double left = worth[static_cast<size_t>(a)], right = worth[static_cast<size_t>(b)];
+        return left != right ? left > right : a < b;
+      });
   rows.resize(count);
   return rows;
 }

@@ -14,9 +14,9 @@ namespace {
 
 using testing::ElementsAre;
 
-const Tensor kProbabilities = Tensor::From<double>({4, 3}, std::vector<double>{0.98, 0.01, 0.01,   // sure
-                                                                               0.5, 0.5, 0.0,      // two alike
-                                                                               0.4, 0.3, 0.3,      // all close
+const Tensor kProbabilities = Tensor::From<double>({4, 3}, std::vector<double>{0.98, 0.01, 0.01,  // sure
+                                                                               0.5, 0.5, 0.0,     // two alike
+                                                                               0.4, 0.3, 0.3,     // all close
                                                                                0.7, 0.2, 0.1});
 
 TEST(Select, EntropyAndMarginOrderByTheirOwnDefinition) {
@@ -38,7 +38,8 @@ TEST(Select, UncertaintyHasKnownValues) {
 
 TEST(Select, LogitsCountAsTheirProbabilities) {
   std::vector<float> logits;
-  for (const double p : kProbabilities.As<double>()) logits.push_back(static_cast<float>(std::log(p + 1e-300) + 5));
+  for (const double p : kProbabilities.As<double>())
+    logits.push_back(static_cast<float>(std::log(p + 1e-300) + 5));
   const auto of_logits = Uncertainty(Tensor::From<float>({4, 3}, logits));
   const auto of_probabilities = Uncertainty(kProbabilities);
   for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(of_logits[i], of_probabilities[i], 1e-5);
@@ -76,7 +77,10 @@ TEST(Select, WhatCannotBeDoneIsSaid) {
   EXPECT_EQ(code([] { Select(kProbabilities, 2, "badge"); }), Code::kUnsupported);
   EXPECT_EQ(code([] { Select(kProbabilities, 2, "best"); }), Code::kInvalidArgument);
   EXPECT_EQ(code([] { Select(kProbabilities, -1); }), Code::kInvalidArgument);
-  EXPECT_EQ(code([] { Uncertainty(Tensor::From<float>({1, 2}, std::vector<float>{NAN, 1})); }), Code::kInvalidArgument);
+  EXPECT_EQ(code([] {
+              Uncertainty(Tensor::From<float>({1, 2}, std::vector<float>{NAN, 1}));
+            }),
+            Code::kInvalidArgument);
   EXPECT_EQ(code([] { Uncertainty(Tensor::New(DType::kF32, {1, 2, 3})); }), Code::kInvalidArgument);
 }
 
