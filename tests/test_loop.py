@@ -59,8 +59,8 @@ def project(tmp_path, fashion):
     return tmp_path
 
 
-def start(strop_bin, project):
-    env = os.environ | {"STROP_TEST_DATA": str(project / "stream.parquet")}
+def start(strop_bin, project, drift="flip"):
+    env = os.environ | {"STROP_TEST_DATA": str(project / "stream.parquet"), "STROP_TEST_DRIFT": drift}
     return subprocess.Popen([strop_bin / "strop", "run", "--once", "--json"], cwd=project, env=env, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -114,6 +114,21 @@ def test_the_loop_closes_and_goes_on_after_kill_minus_9(strop_bin, project):
     status = json.loads(subprocess.run([strop_bin / "strop", "status", "--json"], cwd=project, text=True, check=True,
                                        stdout=subprocess.PIPE).stdout)
     assert status["running"] is False and status["round"] == 1 and status["champion"] == champion
+
+
+def test_a_rejected_retraining_is_tried_again_with_more_labels(strop_bin, project):
+    # A linear model cannot be right on images and on their negatives, so the first retraining is rejected.
+    process = start(strop_bin, project, "invert")
+    wait_for(project, "rejected", process)
+    deadline = time.monotonic() + 60
+    while events(project).count("labelled") < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    with sqlite3.connect(project / ".strop/strop.db") as connection:
+        rounds = [json.loads(row[0])["labels"]
+                  for row in connection.execute("SELECT detail FROM events WHERE event = 'labelled' ORDER BY id")]
+    assert len(rounds) >= 2 and rounds[1] >= rounds[0] + 300
 
 
 def test_interrupt_keeps_the_place(strop_bin, project):

@@ -1,4 +1,4 @@
-"""Traffic for the loop's test: clean images first, inverted ones from then on; answers label requests; ends after a swap."""
+"""Traffic for the loop's test: clean images first, drifted ones from then on; answers label requests; ends after a swap."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 BASE = f"http://{os.environ['STROP_HTTP']}"
 CLEAN, LIMIT = 1200, 60_000
+DRIFTS = {"flip": lambda image: image.reshape(28, 28)[::-1].ravel(), "invert": lambda image: 255 - image}
 
 
 def call(path, value=None):
@@ -28,7 +29,7 @@ def main():
         row = number % len(images)
         image = np.frombuffer(images[row], np.uint8)
         if number >= CLEAN or first > 1:
-            image = 255 - image
+            image = DRIFTS[os.environ.get("STROP_TEST_DRIFT", "flip")](image)
         request_id = f"{run}-{number}"
         truth[request_id] = labels[row]
         call("/v2/models/digits/infer", {"id": request_id, "inputs": [

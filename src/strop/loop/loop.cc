@@ -157,11 +157,11 @@ class Loop {
 
   void Label() {
     Serve();
-    options_.say(fmt::format("label: waiting for {} labels, {} of them uniform", project_.loop.retrain_labels,
-                             project_.loop.validation_labels));
+    const int64_t wanted = state_.labels_used + project_.loop.retrain_labels;
+    options_.say(fmt::format("label: waiting for {} labels, {} of them uniform", wanted, project_.loop.validation_labels));
     int64_t labels = 0;
     while (UniformLabels() < project_.loop.validation_labels ||
-           (labels = store_.LabelsSince(state_.alarm_time, "any")) < project_.loop.retrain_labels) {
+           (labels = store_.LabelsSince(state_.alarm_time, "any")) < wanted) {
       if (CompanionLeft()) throw Error(Code::kFailedPrecondition, "the companion ended before there were enough labels");
       ConsiderOffer();
       Pause();
@@ -232,8 +232,10 @@ class Loop {
     if (decision.promote) {
       Advance(Step::kSwap, "validated", decision.evidence_json);
     } else {
-      state_.seen_event = store_.LastAlarm();
-      Advance(Step::kWatch, "rejected", decision.evidence_json);
+      // The drift is still there: the same again, with more labels.
+      state_.labels_used = store_.LabelsSince(state_.alarm_time, "any");
+      ++state_.round;
+      Advance(Step::kLabel, "rejected", decision.evidence_json);
     }
   }
 
@@ -245,6 +247,7 @@ class Loop {
     state_.champion_served = served.string();
     state_.champion_f32 = Model("f32").string();
     state_.seen_event = store_.LastAlarm();
+    state_.labels_used = 0;
     Advance(Step::kWatch, "swapped", json{{"from", before}, {"to", state_.champion_served}}.dump());
     options_.say("swap: " + state_.champion_served + " is live");
     swapped_ = true;

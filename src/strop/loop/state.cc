@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 9> kStepNames = {"tune",    "train",     
 store::Migrations LoopMigrations() {
   return {"loop",
           {"CREATE TABLE loop_state (id INTEGER PRIMARY KEY CHECK (id = 1), step TEXT NOT NULL, round INTEGER NOT NULL,"
-           " alarm_time REAL NOT NULL, seen_event INTEGER NOT NULL, champion_f32 TEXT NOT NULL,"
+           " alarm_time REAL NOT NULL, labels_used INTEGER NOT NULL, seen_event INTEGER NOT NULL, champion_f32 TEXT NOT NULL,"
            " champion_served TEXT NOT NULL)"}};
 }
 
@@ -36,17 +36,18 @@ StateStore::StateStore(const std::string& url) : database_(store::Database::Open
 
 LoopState StateStore::Load() {
   LoopState state;
-  database_.Query("SELECT step, round, alarm_time, seen_event, champion_f32, champion_served FROM loop_state", {},
+  database_.Query("SELECT step, round, alarm_time, labels_used, seen_event, champion_f32, champion_served FROM loop_state", {},
                   [&](const store::Row& row) {
-                    state = {ParseStep(row.Text(0)), row.Int(1), row.Real(2), row.Int(3), row.Text(4), row.Text(5)};
+                    state = {ParseStep(row.Text(0)), row.Int(1), row.Real(2), row.Int(3),
+                             row.Int(4), row.Text(5), row.Text(6)};
                   });
   return state;
 }
 
 void StateStore::Save(const LoopState& state, std::string_view event, std::string_view detail_json) {
   database_.Transaction([&] {
-    database_.Run("INSERT OR REPLACE INTO loop_state VALUES (1, ?, ?, ?, ?, ?, ?)",
-                  {std::string(StepName(state.step)), state.round, state.alarm_time, state.seen_event,
+    database_.Run("INSERT OR REPLACE INTO loop_state VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+                  {std::string(StepName(state.step)), state.round, state.alarm_time, state.labels_used, state.seen_event,
                    state.champion_f32, state.champion_served});
     database_.Log("loop", event, detail_json);
   });

@@ -17,12 +17,13 @@ enum class Step { kTune, kTrain, kCompress, kWatch, kLabel, kRetrain, kRecompres
 STROP_API std::string_view StepName(Step step) noexcept;  // tune, train, …, swap
 STROP_API Step ParseStep(std::string_view name);          // throws kInternal
 
-// One row of the store: everything a restarted loop needs. A round begins with kWatch and ends with a swap or a
-// rejection; round 0 makes the first model.
+// One row of the store: everything a restarted loop needs. Round 0 makes the first model; an alarm begins
+// the next, which ends with a swap. A rejection begins another with more labels of the same drift.
 struct STROP_API LoopState {
   Step step = Step::kTune;
   int64_t round = 0;
   double alarm_time = 0;         // Unix seconds of the alarm that began this round's labelling; 0: none
+  int64_t labels_used = 0;       // labels since the alarm at the last rejection; retraining waits for as many more
   int64_t seen_event = 0;        // id of the last alarm that was acted on
   std::string champion_f32;      // what retraining starts from
   std::string champion_served;   // what the server was last told to serve

@@ -30,12 +30,13 @@ TEST_F(StateTest, StartsWithTuning) {
 }
 
 TEST_F(StateTest, ComesBackAsItWasSaved) {
-  LoopState state{Step::kValidate, 3, 1234.5, 17, "f32.onnx", "int8.onnx"};
+  LoopState state{Step::kValidate, 3, 1234.5, 900, 17, "f32.onnx", "int8.onnx"};
   StateStore(url_).Save(state, "recompressed", R"({"x":1})");
   const LoopState back = StateStore(url_).Load();
   EXPECT_EQ(back.step, Step::kValidate);
   EXPECT_EQ(back.round, 3);
   EXPECT_EQ(back.alarm_time, 1234.5);
+  EXPECT_EQ(back.labels_used, 900);
   EXPECT_EQ(back.seen_event, 17);
   EXPECT_EQ(back.champion_f32, "f32.onnx");
   EXPECT_EQ(back.champion_served, "int8.onnx");
