@@ -23,10 +23,13 @@ using namespace nb::literals;
 namespace strop::tune {
 namespace {
 
-using TrialTuple = std::tuple<int64_t, std::string, Params, std::optional<double>, std::string, int64_t, double, double>;
+using TrialTuple =
+    std::tuple<int64_t, std::string, Params, std::optional<double>, std::string, int64_t, double, double>;
 
 TrialTuple ToTuple(const TrialRecord& trial) {
-  return {trial.number, std::string(TrialStateName(trial.state)), trial.params, trial.value, trial.error, trial.attempts,
+  return {trial.number,  std::string(TrialStateName(trial.state)),
+          trial.params,  trial.value,
+          trial.error,   trial.attempts,
           trial.started, trial.finished};
 }
 
@@ -50,12 +53,14 @@ NB_MODULE(_tune, m) {
   strop::bind::RegisterErrors(m);
 
   nb::class_<Parameter>(m, "Parameter")
-      .def_static("float", [](std::string name, double low, double high, bool log, Params when) {
-        return Parameter{std::move(name), strop::FloatRange{low, high, log}, std::move(when)};
-      })
-      .def_static("int", [](std::string name, int64_t low, int64_t high, bool log, Params when) {
-        return Parameter{std::move(name), strop::IntRange{low, high, log}, std::move(when)};
-      })
+      .def_static("float",
+                  [](std::string name, double low, double high, bool log, Params when) {
+                    return Parameter{std::move(name), strop::FloatRange{low, high, log}, std::move(when)};
+                  })
+      .def_static("int",
+                  [](std::string name, int64_t low, int64_t high, bool log, Params when) {
+                    return Parameter{std::move(name), strop::IntRange{low, high, log}, std::move(when)};
+                  })
       .def_static("choice", [](std::string name, std::vector<ParamValue> values, Params when) {
         return Parameter{std::move(name), strop::ChoiceList{std::move(values)}, std::move(when)};
       });
@@ -67,37 +72,46 @@ NB_MODULE(_tune, m) {
 
   nb::class_<Study>(m, "Study")
       .def("__init__",
-           [](Study* self, std::string storage, std::string name, Space space, std::string direction, std::string sampler,
-              uint64_t seed, bool load_if_exists, bool must_exist) {
+           [](Study* self, std::string storage, std::string name, Space space, std::string direction,
+              std::string sampler, uint64_t seed, bool load_if_exists, bool must_exist) {
              nb::gil_scoped_release release;
              new (self) Study({std::move(storage), std::move(name), std::move(space), std::move(direction),
                                std::move(sampler), seed, load_if_exists, must_exist});
            })
       .def("ask", &Ask)
       .def("suggest", &Study::Suggest, Release())
-      .def("report", [](Study& study, int64_t trial, int64_t step, double value) { study.Report(trial, step, value); },
-           Release())
+      .def(
+          "report",
+          [](Study& study, int64_t trial, int64_t step, double value) { study.Report(trial, step, value); },
+          Release())
       .def("tell", &Study::Tell, Release())
       .def("tell_failed", &Study::TellFailed, Release())
       .def("tell_pruned", &Study::TellPruned, "trial"_a, "value"_a.none(), Release())
       .def("release", &Study::Release, Release())
-      .def("trials",
-           [](Study& study) {
-             std::vector<TrialTuple> trials;
-             for (const TrialRecord& trial : study.Trials()) trials.push_back(ToTuple(trial));
-             return trials;
-           }, Release())
-      .def("reports",
-           [](Study& study, int64_t trial) {
-             std::vector<std::pair<int64_t, double>> reports;
-             for (const ReportRecord& report : study.Reports(trial)) reports.emplace_back(report.step, report.value);
-             return reports;
-           }, Release())
-      .def("best",
-           [](Study& study) -> std::optional<TrialTuple> {
-             const auto best = study.Best();
-             return best ? std::optional(ToTuple(*best)) : std::nullopt;
-           }, Release())
+      .def(
+          "trials",
+          [](Study& study) {
+            std::vector<TrialTuple> trials;
+            for (const TrialRecord& trial : study.Trials()) trials.push_back(ToTuple(trial));
+            return trials;
+          },
+          Release())
+      .def(
+          "reports",
+          [](Study& study, int64_t trial) {
+            std::vector<std::pair<int64_t, double>> reports;
+            for (const ReportRecord& report : study.Reports(trial))
+              reports.emplace_back(report.step, report.value);
+            return reports;
+          },
+          Release())
+      .def(
+          "best",
+          [](Study& study) -> std::optional<TrialTuple> {
+            const auto best = study.Best();
+            return best ? std::optional(ToTuple(*best)) : std::nullopt;
+          },
+          Release())
       .def_prop_ro("name", &Study::name)
       .def_prop_ro("minimize", &Study::minimize)
       .def_prop_ro("seed", &Study::seed);

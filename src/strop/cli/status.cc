@@ -41,12 +41,15 @@ json Events(const std::string& url, int64_t count) {
 }
 
 std::string ForPeople(const json& status) {
-  std::string text = fmt::format("loop {}, step {}, round {}\nchampion {}\n", status["running"].get<bool>() ? "running" : "not running",
+  std::string text = fmt::format("loop {}, step {}, round {}\nchampion {}\n",
+                                 status["running"].get<bool>() ? "running" : "not running",
                                  status["step"].get<std::string>(), status["round"].get<int64_t>(),
                                  status["champion"].get<std::string>());
   for (const auto& event : status["events"]) {
-    text += fmt::format("{:%Y-%m-%d %H:%M:%S}  {:6} {:14} {}\n", fmt::gmtime(static_cast<time_t>(event["time"].get<double>())),
-                        event["room"].get<std::string>(), event["event"].get<std::string>(), event["detail"].dump());
+    text += fmt::format("{:%Y-%m-%d %H:%M:%S}  {:6} {:14} {}\n",
+                        fmt::gmtime(static_cast<time_t>(event["time"].get<double>())),
+                        event["room"].get<std::string>(), event["event"].get<std::string>(),
+                        event["detail"].dump());
   }
   return text.substr(0, text.size() - 1);
 }
@@ -58,10 +61,13 @@ int main(int argc, char** argv) {
   int64_t count = 20;
   return cli::RunVerb(
       argc, argv,
-      {"status", "what the loop is doing, from its store", "  strop status\n  strop status fashion.toml --events 100 --json"},
+      {"status", "what the loop is doing, from its store",
+       "  strop status\n  strop status fashion.toml --events 100 --json"},
       [&](CLI::App& app) {
         app.add_option("project", file, "project file")->capture_default_str();
-        app.add_option("--events", count, "newest events shown")->check(CLI::Range(0, 1'000'000))->capture_default_str();
+        app.add_option("--events", count, "newest events shown")
+            ->check(CLI::Range(0, 1'000'000))
+            ->capture_default_str();
       },
       [&](cli::Console& console) {
         const Project project = Project::Load(file);
@@ -69,7 +75,8 @@ int main(int argc, char** argv) {
         const auto store_file = folder / "strop.db";
         if (!std::filesystem::exists(store_file)) {
           throw Error(Code::kNotFound,
-                      fmt::format("{} is not there: the loop of {} has not run yet (strop run)", store_file.string(), file));
+                      fmt::format("{} is not there: the loop of {} has not run yet (strop run)",
+                                  store_file.string(), file));
         }
         const std::string url = "sqlite:///" + store_file.string();
         const loop::LoopState state = loop::StateStore(url).Load();

@@ -1,4 +1,5 @@
-// strop tune: searches a trainer's parameters; with --final, trains the best of them once more and keeps the model.
+// strop tune: searches a trainer's parameters; with --final, trains the best of them once more and keeps the
+// model.
 
 #include <algorithm>
 #include <cmath>
@@ -35,10 +36,12 @@ struct TuneArguments {
 
 tune::Study OpenStudy(const Project& project) {
   if (project.tune.space.empty())
-    throw Error(Code::kInvalidArgument,
-                fmt::format("{}: [tune.space] names no parameter: add one, as [tune.space.learning_rate] with type, low "
-                            "and high",
-                            project.file.string()));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format(
+            "{}: [tune.space] names no parameter: add one, as [tune.space.learning_rate] with type, low "
+            "and high",
+            project.file.string()));
   tune::StudyOptions options;
   options.storage = (project.loop.directory / "strop.db").string();
   options.name = project.tune.study;
@@ -53,8 +56,9 @@ tune::ExecutorOptions Executor(const Project& project, const std::vector<std::st
   tune::ExecutorOptions options;
   options.command = command.empty() ? project.train.command : command;
   if (options.command.empty())
-    throw Error(Code::kInvalidArgument, fmt::format("{}: no trainer: set [train] command, or give one after --",
-                                                    project.file.string()));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("{}: no trainer: set [train] command, or give one after --", project.file.string()));
   options.directory = project.folder();
   options.runs = project.loop.directory / "trials" / project.tune.study;
   options.metric = project.tune.metric;
@@ -64,8 +68,8 @@ tune::ExecutorOptions Executor(const Project& project, const std::vector<std::st
   options.timeout = project.train.timeout;
   options.interrupted = Interrupted;
   if (!project.data.train.empty()) {
-    const auto splits =
-        data::WriteSplits(project.data.train, project.data.splits, project.data.seed, project.loop.directory / "data");
+    const auto splits = data::WriteSplits(project.data.train, project.data.splits, project.data.seed,
+                                          project.loop.directory / "data");
     auto file = [&](const char* name) {
       const auto found = splits.find(name);
       return found == splits.end() ? "" : found->second.string();
@@ -116,7 +120,8 @@ std::string BestTable(const tune::Study& study, const tune::Space& space, std::v
 
 std::string Best(tune::Study& study, const std::string& metric) {
   const auto best = study.Best();
-  return best ? fmt::format("best {} {} (trial {})", metric, Number(*best->value), best->number) : "none done yet";
+  return best ? fmt::format("best {} {} (trial {})", metric, Number(*best->value), best->number)
+              : "none done yet";
 }
 
 int Search(const Project& project, const TuneArguments& arguments, Console& console) {
@@ -144,14 +149,16 @@ int Search(const Project& project, const TuneArguments& arguments, Console& cons
   ThrowIfInterrupted();
   const auto best = study.Best();
   if (!best)
-    throw Error(Code::kFailedPrecondition, fmt::format("none of {} trials gave a value; the last: {}", finished, failure));
+    throw Error(Code::kFailedPrecondition,
+                fmt::format("none of {} trials gave a value; the last: {}", finished, failure));
   std::string text = BestTable(study, study.space(), study.Trials(), options.metric);
   text += fmt::format("{} trials, {} failed", finished, failed);
   if (finished < project.tune.trials) text += "; every configuration of the space was tried";
-  console.Result({{"best", {{"trial", best->number}, {"params", tune::ToJson(best->params)}, {"value", *best->value}}},
-                  {"trials", finished},
-                  {"failed", failed}},
-                 text);
+  console.Result(
+      {{"best", {{"trial", best->number}, {"params", tune::ToJson(best->params)}, {"value", *best->value}}},
+       {"trials", finished},
+       {"failed", failed}},
+      text);
   return 0;
 }
 
@@ -161,12 +168,14 @@ int Final(const Project& project, const TuneArguments& arguments, Console& conso
   auto best = study.Best();
   if (!best)
     throw Error(Code::kFailedPrecondition,
-                fmt::format("study {} has no finished trial: run strop tune {} first", study.name(), project.file.string()));
+                fmt::format("study {} has no finished trial: run strop tune {} first", study.name(),
+                            project.file.string()));
   options.budget = project.train.budget;
   options.jobs = 1;  // one trainer, so that it may have every CPU
   tune::StartMessage start = tune::StartOf(options, study.seed(), *best);
   start.out_dir = (options.runs / "final").string();
-  console.Progress("train", 0, 0, fmt::format("parameters of trial {}, budget {}", best->number, options.budget));
+  console.Progress("train", 0, 0,
+                   fmt::format("parameters of trial {}, budget {}", best->number, options.budget));
   const tune::TrainerResult result =
       tune::RunTrainer(options, study.space(), start, [&](int64_t step, double value, const tune::Metrics&) {
         console.Progress("train", step, 0, fmt::format("{} {}", options.metric, Number(value)));
@@ -182,8 +191,8 @@ int Final(const Project& project, const TuneArguments& arguments, Console& conso
   WriteFileAtomically(arguments.output, ReadFile(result.model));
   console.Result(
       {{"model", arguments.output.string()}, {"value", result.value}, {"params", tune::ToJson(best->params)}},
-      fmt::format("{}: {} {}, parameters of trial {}", arguments.output.string(), options.metric, Number(result.value),
-                  best->number));
+      fmt::format("{}: {} {}, parameters of trial {}", arguments.output.string(), options.metric,
+                  Number(result.value), best->number));
   return 0;
 }
 
@@ -191,29 +200,34 @@ int Main(int argc, char** argv) {
   TuneArguments arguments;
   // What follows -- is the trainer's, options and all.
   char** const end = argv + argc;
-  char** const dashes = std::find_if(argv, end, [](const char* argument) { return std::string_view(argument) == "--"; });
+  char** const dashes =
+      std::find_if(argv, end, [](const char* argument) { return std::string_view(argument) == "--"; });
   const bool has_command = dashes != end;
   if (has_command) arguments.command.assign(dashes + 1, end);
   return RunVerb(
       static_cast<int>(dashes - argv), argv,
       {"tune", "Search a trainer's parameters; resumes by itself",
-       "strop tune\nstrop tune project/strop.toml --json\nstrop tune -- python train.py --lr {lr} --epochs {budget}\n"
+       "strop tune\nstrop tune project/strop.toml --json\nstrop tune -- python train.py --lr {lr} --epochs "
+       "{budget}\n"
        "strop tune --final -o model.onnx"},
       [&](CLI::App& app) {
         app.add_option("project", arguments.project, "The project file")->type_name("strop.toml");
-        CLI::Option* final =
-            app.add_flag("--final", arguments.final, "Train once more with the best parameters, at the budget of [train]");
+        CLI::Option* final = app.add_flag(
+            "--final", arguments.final, "Train once more with the best parameters, at the budget of [train]");
         CLI::Option* output =
-            app.add_option("-o,--output", arguments.output, "Where the model of --final goes")->type_name("MODEL.onnx");
+            app.add_option("-o,--output", arguments.output, "Where the model of --final goes")
+                ->type_name("MODEL.onnx");
         final->needs(output);
         output->needs(final);
         app.description(
             "Search a trainer's parameters; resumes by itself.\n"
-            "A command after -- replaces that of [train]. In it {name} is a parameter of [tune.space], or data, "
+            "A command after -- replaces that of [train]. In it {name} is a parameter of [tune.space], or "
+            "data, "
             "validation, budget, seed or out_dir.");
       },
       [&](Console& console) {
-        if (has_command && arguments.command.empty()) throw CLI::ValidationError("--", "expected a command after it");
+        if (has_command && arguments.command.empty())
+          throw CLI::ValidationError("--", "expected a command after it");
         const Project project = Project::Load(arguments.project);
         return arguments.final ? Final(project, arguments, console) : Search(project, arguments, console);
       });

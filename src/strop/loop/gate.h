@@ -15,9 +15,9 @@ struct STROP_API Decision {
   std::string evidence_json;  // metric, both values, gain, interval, rows, guardrail, decision, reason
 };
 
-// Compares two files of predictions (Parquet of `strop infer --keep LABEL`) of the same rows in the same order.
-// Promotes when the bad end of the 95% paired interval of the gain is at least -guardrail. `output` names the
-// predictions' column. Throws kInvalidArgument when the labels of the two files differ.
+// Compares two files of predictions (Parquet of `strop infer --keep LABEL`) of the same rows in the same
+// order. Promotes when the bad end of the 95% paired interval of the gain is at least -guardrail. `output`
+// names the predictions' column. Throws kInvalidArgument when the labels of the two files differ.
 STROP_API Decision Compare(const std::filesystem::path& champion, const std::filesystem::path& candidate,
                            const std::string& label, const std::string& metric, double guardrail);
 

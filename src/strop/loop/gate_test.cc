@@ -31,8 +31,10 @@ class GateTest : public testing::Test {
       scores.insert(scores.end(), {one ? 0.f : 1.f, one ? 1.f : 0.f});
     }
     std::shared_ptr<arrow::Field> score_field, label_field;
-    const auto score = data::TensorToColumn(Tensor::From<float>({rows, 2}, scores), {"logits", data::Role::kNone, DType::kF32, {2}}, &score_field);
-    const auto label = data::TensorToColumn(Tensor::From<int64_t>({rows}, labels), {"label", data::Role::kLabel, DType::kI64, {}}, &label_field);
+    const auto score = data::TensorToColumn(Tensor::From<float>({rows, 2}, scores),
+                                            {"logits", data::Role::kNone, DType::kF32, {2}}, &score_field);
+    const auto label = data::TensorToColumn(Tensor::From<int64_t>({rows}, labels),
+                                            {"label", data::Role::kLabel, DType::kI64, {}}, &label_field);
     const fs::path file = folder_ / name;
     data::WriteParquet(*arrow::Table::Make(arrow::schema({score_field, label_field}), {score, label}), file);
     return file;
@@ -42,7 +44,8 @@ class GateTest : public testing::Test {
 };
 
 TEST_F(GateTest, PromotesWhatIsClearlyBetter) {
-  const Decision decision = Compare(Predictions("a", 300, 200), Predictions("b", 300, 270), "label", "accuracy", 0);
+  const Decision decision =
+      Compare(Predictions("a", 300, 200), Predictions("b", 300, 270), "label", "accuracy", 0);
   EXPECT_TRUE(decision.promote);
   EXPECT_NEAR(decision.result.gain, 70.0 / 300, 1e-9);
   EXPECT_GT(decision.result.interval.low, 0);
@@ -50,10 +53,12 @@ TEST_F(GateTest, PromotesWhatIsClearlyBetter) {
 }
 
 TEST_F(GateTest, RejectsWhatIsWorseWithItsEvidence) {
-  const Decision decision = Compare(Predictions("a", 300, 270), Predictions("b", 300, 30), "label", "accuracy", 0);
+  const Decision decision =
+      Compare(Predictions("a", 300, 270), Predictions("b", 300, 30), "label", "accuracy", 0);
   EXPECT_FALSE(decision.promote);
   EXPECT_LT(decision.result.interval.high, 0);
-  EXPECT_THAT(decision.evidence_json, testing::AllOf(testing::HasSubstr("rejected"), testing::HasSubstr("300 rows")));
+  EXPECT_THAT(decision.evidence_json,
+              testing::AllOf(testing::HasSubstr("rejected"), testing::HasSubstr("300 rows")));
 }
 
 TEST_F(GateTest, TooFewRowsToTellDoNotPromote) {
@@ -67,7 +72,8 @@ TEST_F(GateTest, AGuardrailAdmitsASmallLoss) {
 }
 
 TEST_F(GateTest, PredictionsOfOtherRowsAreRefused) {
-  EXPECT_THROW(Compare(Predictions("a", 100, 50), Predictions("b", 100, 50, 0), "label", "accuracy", 0), Error);
+  EXPECT_THROW(Compare(Predictions("a", 100, 50), Predictions("b", 100, 50, 0), "label", "accuracy", 0),
+               Error);
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ class Loop {
         folder_(project_.loop.directory),
         only_one_(folder_ / "loop.sock"),
         store_("sqlite:///" + (folder_ / "strop.db").string()),
-        splits_(data::WriteSplits(project_.data.train, project_.data.splits, project_.data.seed, folder_ / "data")),
+        splits_(data::WriteSplits(project_.data.train, project_.data.splits, project_.data.seed,
+                                  folder_ / "data")),
         server_(project_, splits_.at("validation"),
                 [this](const std::string& event, const std::string& detail) { store_.Log(event, detail); }),
         verbs_(project_.folder(), folder_ / "logs", [this] { Tick(); }),
@@ -54,15 +55,33 @@ class Loop {
   LoopResult Run() {
     while (!Done()) {
       switch (state_.step) {
-        case Step::kTune: Tune(); break;
-        case Step::kTrain: Train(); break;
-        case Step::kCompress: Compress(); break;
-        case Step::kWatch: Watch(); break;
-        case Step::kLabel: Label(); break;
-        case Step::kRetrain: Retrain(); break;
-        case Step::kRecompress: Recompress(); break;
-        case Step::kValidate: Validate(); break;
-        case Step::kSwap: Swap(); break;
+        case Step::kTune:
+          Tune();
+          break;
+        case Step::kTrain:
+          Train();
+          break;
+        case Step::kCompress:
+          Compress();
+          break;
+        case Step::kWatch:
+          Watch();
+          break;
+        case Step::kLabel:
+          Label();
+          break;
+        case Step::kRetrain:
+          Retrain();
+          break;
+        case Step::kRecompress:
+          Recompress();
+          break;
+        case Step::kValidate:
+          Validate();
+          break;
+        case Step::kSwap:
+          Swap();
+          break;
       }
     }
     const int companion = WaitForCompanion();
@@ -102,17 +121,18 @@ class Loop {
 
   void Train() {
     options_.say("train: the best trial once more, at full budget");
-    const std::string result = verbs_.Run("tune", {project_.file.string(), "--final", "-o", Model("f32").string()});
+    const std::string result =
+        verbs_.Run("tune", {project_.file.string(), "--final", "-o", Model("f32").string()});
     state_.champion_f32 = Model("f32").string();
     Advance(Step::kCompress, "trained", result);
   }
 
   std::string RunCompress(const fs::path& calibration) {
-    return verbs_.Run("compress", {Model("f32").string(), "-o", Model("int8").string(), "--data", calibration.string(),
-                                   "--eval", splits_.at("evaluation").string(), "--label", project_.data.label,
-                                   "--metric", project_.compress.metric, "--max-drop",
-                                   fmt::format("{}", project_.compress.max_drop), "--bits",
-                                   std::to_string(project_.compress.bits)});
+    return verbs_.Run(
+        "compress", {Model("f32").string(), "-o", Model("int8").string(), "--data", calibration.string(),
+                     "--eval", splits_.at("evaluation").string(), "--label", project_.data.label, "--metric",
+                     project_.compress.metric, "--max-drop", fmt::format("{}", project_.compress.max_drop),
+                     "--bits", std::to_string(project_.compress.bits)});
   }
 
   void Compress() {
@@ -142,7 +162,8 @@ class Loop {
     options_.say("watch: waiting for an alarm");
     std::optional<Alarm> alarm;
     while (!(alarm = store_.AlarmAfter(state_.seen_event))) {
-      if (CompanionLeft()) throw Error(Code::kFailedPrecondition, "the companion ended before any alarm was raised");
+      if (CompanionLeft())
+        throw Error(Code::kFailedPrecondition, "the companion ended before any alarm was raised");
       ConsiderOffer();
       Pause();
     }
@@ -158,11 +179,13 @@ class Loop {
   void Label() {
     Serve();
     const int64_t wanted = state_.labels_used + project_.loop.retrain_labels;
-    options_.say(fmt::format("label: waiting for {} labels, {} of them uniform", wanted, project_.loop.validation_labels));
+    options_.say(fmt::format("label: waiting for {} labels, {} of them uniform", wanted,
+                             project_.loop.validation_labels));
     int64_t labels = 0;
     while (UniformLabels() < project_.loop.validation_labels ||
            (labels = store_.LabelsSince(state_.alarm_time, "any")) < wanted) {
-      if (CompanionLeft()) throw Error(Code::kFailedPrecondition, "the companion ended before there were enough labels");
+      if (CompanionLeft())
+        throw Error(Code::kFailedPrecondition, "the companion ended before there were enough labels");
       ConsiderOffer();
       Pause();
     }
@@ -175,8 +198,8 @@ class Loop {
   LabelledRows ExportLabels() {
     const fs::path labelled = RoundFile("labelled.parquet");
     fs::create_directories(labelled.parent_path());
-    verbs_.Run("label", {"export", labelled.string(), "--project", project_.file.string(), "--reason", "any", "--since",
-                         fmt::format("{:.6f}", state_.alarm_time)});
+    verbs_.Run("label", {"export", labelled.string(), "--project", project_.file.string(), "--reason", "any",
+                         "--since", fmt::format("{:.6f}", state_.alarm_time)});
     return PartLabelled(labelled, project_.loop.validation_labels, RoundFile("labelled-train.parquet"),
                         RoundFile("validation.parquet"));
   }
@@ -194,14 +217,16 @@ class Loop {
 
   void Retrain() {
     Serve();
-    const int64_t rows = MixRows(RoundFile("labelled-train.parquet"), splits_.at("train"), kReplayRatio, Columns(),
-                                 MixSeed(project_.data.seed, static_cast<uint64_t>(state_.round)),
+    const int64_t rows = MixRows(RoundFile("labelled-train.parquet"), splits_.at("train"), kReplayRatio,
+                                 Columns(), MixSeed(project_.data.seed, static_cast<uint64_t>(state_.round)),
                                  RoundFile("retrain.parquet"));
     options_.say(fmt::format("retrain: {} rows, from {}", rows, state_.champion_f32));
-    const std::string result = verbs_.Run(
-        "train", {state_.champion_f32, "--data", RoundFile("retrain.parquet").string(), "--label", project_.data.label, "-o",
-                  Model("f32").string(), "--epochs", fmt::format("{}", project_.train.retrain_budget), "--learning-rate",
-                  fmt::format("{}", project_.train.retrain_learning_rate), "--seed", std::to_string(project_.tune.seed)});
+    const std::string result =
+        verbs_.Run("train", {state_.champion_f32, "--data", RoundFile("retrain.parquet").string(), "--label",
+                             project_.data.label, "-o", Model("f32").string(), "--epochs",
+                             fmt::format("{}", project_.train.retrain_budget), "--learning-rate",
+                             fmt::format("{}", project_.train.retrain_learning_rate), "--seed",
+                             std::to_string(project_.tune.seed)});
     Advance(Step::kRecompress, "retrained", result);
   }
 
@@ -209,15 +234,15 @@ class Loop {
     Serve();
     options_.say("compress: the retrained model to INT8");
     const fs::path calibration = RoundFile("calibration.parquet");
-    MixRows(RoundFile("labelled-train.parquet"), splits_.at("calibration"), kReplayRatio, Columns(), project_.data.seed,
-            calibration);
+    MixRows(RoundFile("labelled-train.parquet"), splits_.at("calibration"), kReplayRatio, Columns(),
+            project_.data.seed, calibration);
     Advance(Step::kValidate, "recompressed", RunCompress(calibration));
   }
 
   Decision CompareWithChampion(const fs::path& candidate) {
     const auto infer = [&](const fs::path& model, const fs::path& out) {
-      verbs_.Run("infer", {model.string(), "--data", RoundFile("validation.parquet").string(), "-o", out.string(), "--keep",
-                           project_.data.label});
+      verbs_.Run("infer", {model.string(), "--data", RoundFile("validation.parquet").string(), "-o",
+                           out.string(), "--keep", project_.data.label});
     };
     infer(state_.champion_served, RoundFile("champion.predictions.parquet"));
     infer(candidate, RoundFile("candidate.predictions.parquet"));
@@ -301,6 +326,8 @@ class Loop {
 
 }  // namespace
 
-LoopResult RunLoop(const Project& project, const LoopOptions& options) { return Loop(project, options).Run(); }
+LoopResult RunLoop(const Project& project, const LoopOptions& options) {
+  return Loop(project, options).Run();
+}
 
 }  // namespace strop::loop

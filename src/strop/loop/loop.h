@@ -24,8 +24,8 @@ struct STROP_API LoopResult {
 
 // Closes the loop of a project: tune, train, compress, serve and watch; on an alarm label, retrain, compress,
 // validate and swap. Every step is done by a verb in a process of its own and recorded in
-// <loop.directory>/strop.db before the next begins: after kill -9 a new call goes on with the step that was not
-// finished. One loop a project at a time: a second throws kUnavailable. Blocks; uses one thread.
+// <loop.directory>/strop.db before the next begins: after kill -9 a new call goes on with the step that was
+// not finished. One loop a project at a time: a second throws kUnavailable. Blocks; uses one thread.
 STROP_API LoopResult RunLoop(const Project& project, const LoopOptions& options);
 
 }  // namespace strop::loop

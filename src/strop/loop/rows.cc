@@ -26,7 +26,8 @@ TablePtr Filter(const TablePtr& table, const std::vector<bool>& keep) {
   for (size_t begin = 0; begin < keep.size();) {
     size_t end = begin;
     while (end < keep.size() && keep[end] == keep[begin]) ++end;
-    if (keep[begin]) parts.push_back(table->Slice(static_cast<int64_t>(begin), static_cast<int64_t>(end - begin)));
+    if (keep[begin])
+      parts.push_back(table->Slice(static_cast<int64_t>(begin), static_cast<int64_t>(end - begin)));
     begin = end;
   }
   return Concatenate(parts, "parting labelled rows");
@@ -47,29 +48,33 @@ std::vector<bool> IsUniform(const arrow::Table& table, const std::string& file) 
 
 }  // namespace
 
-int64_t MixRows(const std::filesystem::path& labelled, const std::filesystem::path& replay, double replay_ratio,
-                const std::vector<std::string>& columns, uint64_t seed, const std::filesystem::path& out) {
+int64_t MixRows(const std::filesystem::path& labelled, const std::filesystem::path& replay,
+                double replay_ratio, const std::vector<std::string>& columns, uint64_t seed,
+                const std::filesystem::path& out) {
   const TablePtr fresh = data::ReadTable(labelled.string(), columns);
   if (fresh->num_rows() == 0) {
     throw Error(Code::kInvalidArgument, fmt::format("{} holds no rows to retrain on", labelled.string()));
   }
   const TablePtr known = data::ReadTable(replay.string(), columns);
-  const int64_t wanted =
-      std::min(known->num_rows(), static_cast<int64_t>(replay_ratio * static_cast<double>(fresh->num_rows())));
+  const int64_t wanted = std::min(
+      known->num_rows(), static_cast<int64_t>(replay_ratio * static_cast<double>(fresh->num_rows())));
   Rng rng(seed, MixSeed(0, static_cast<uint64_t>(fresh->num_rows())));
   const auto start = static_cast<int64_t>(rng.Below(static_cast<uint64_t>(known->num_rows() - wanted + 1)));
   const TablePtr aligned = known->Slice(start, wanted);
   std::vector<std::shared_ptr<arrow::ChunkedArray>> values;
-  for (const auto& field : fresh->schema()->fields()) values.push_back(aligned->GetColumnByName(field->name()));
+  for (const auto& field : fresh->schema()->fields())
+    values.push_back(aligned->GetColumnByName(field->name()));
   const TablePtr mixed =
-      Concatenate({fresh->ReplaceSchemaMetadata(nullptr), arrow::Table::Make(fresh->schema(), values)->ReplaceSchemaMetadata(nullptr)},
+      Concatenate({fresh->ReplaceSchemaMetadata(nullptr),
+                   arrow::Table::Make(fresh->schema(), values)->ReplaceSchemaMetadata(nullptr)},
                   fmt::format("joining {} and {}", labelled.string(), replay.string()));
   data::WriteParquet(*mixed, out);
   return mixed->num_rows();
 }
 
 LabelledRows PartLabelled(const std::filesystem::path& labelled, int64_t validation,
-                          const std::filesystem::path& train_out, const std::filesystem::path& validation_out) {
+                          const std::filesystem::path& train_out,
+                          const std::filesystem::path& validation_out) {
   const TablePtr table = data::ReadTable(labelled.string());
   std::vector<bool> validates = IsUniform(*table, labelled.string());
   int64_t left = validation;

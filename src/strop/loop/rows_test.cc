@@ -26,7 +26,8 @@ std::shared_ptr<arrow::Table> Rows(int64_t first, const std::vector<std::string>
     EXPECT_TRUE(reason.Append(reasons[i]).ok());
   }
   return arrow::Table::Make(
-      arrow::schema({arrow::field("x", arrow::float32()), arrow::field("label", arrow::int64()), arrow::field("reason", arrow::utf8())}),
+      arrow::schema({arrow::field("x", arrow::float32()), arrow::field("label", arrow::int64()),
+                     arrow::field("reason", arrow::utf8())}),
       {x.Finish().ValueOrDie(), label.Finish().ValueOrDie(), reason.Finish().ValueOrDie()});
 }
 
@@ -45,8 +46,10 @@ class RowsTest : public testing::Test {
 };
 
 TEST_F(RowsTest, ValidationIsTheFirstOfTheUniformShareAndNeverTrained) {
-  data::WriteParquet(*Rows(0, {"uncertain", "uniform", "uniform", "uncertain", "uniform"}), folder_ / "in.parquet");
-  const LabelledRows rows = PartLabelled(folder_ / "in.parquet", 2, folder_ / "train.parquet", folder_ / "validation.parquet");
+  data::WriteParquet(*Rows(0, {"uncertain", "uniform", "uniform", "uncertain", "uniform"}),
+                     folder_ / "in.parquet");
+  const LabelledRows rows =
+      PartLabelled(folder_ / "in.parquet", 2, folder_ / "train.parquet", folder_ / "validation.parquet");
   EXPECT_EQ(rows.train, 3);
   EXPECT_EQ(rows.validation, 2);
   EXPECT_EQ(Labels(folder_ / "train.parquet"), (std::vector<int64_t>{0, 3, 4}));
@@ -56,7 +59,9 @@ TEST_F(RowsTest, ValidationIsTheFirstOfTheUniformShareAndNeverTrained) {
 TEST_F(RowsTest, MixesLabelledRowsWithTwiceAsManyKnownOnes) {
   data::WriteParquet(*Rows(0, {"uniform", "uniform", "uniform"}), folder_ / "new.parquet");
   data::WriteParquet(*Rows(100, std::vector<std::string>(50, "")), folder_ / "known.parquet");
-  EXPECT_EQ(MixRows(folder_ / "new.parquet", folder_ / "known.parquet", 2.0, {"x", "label"}, 7, folder_ / "out.parquet"), 9);
+  EXPECT_EQ(MixRows(folder_ / "new.parquet", folder_ / "known.parquet", 2.0, {"x", "label"}, 7,
+                    folder_ / "out.parquet"),
+            9);
   const std::vector<int64_t> labels = Labels(folder_ / "out.parquet");
   EXPECT_EQ(std::vector<int64_t>(labels.begin(), labels.begin() + 3), (std::vector<int64_t>{0, 1, 2}));
   EXPECT_GE(labels[3], 100);
@@ -66,13 +71,17 @@ TEST_F(RowsTest, MixesLabelledRowsWithTwiceAsManyKnownOnes) {
 TEST_F(RowsTest, TakesAllKnownRowsWhenThereAreTooFew) {
   data::WriteParquet(*Rows(0, {"uniform", "uniform"}), folder_ / "new.parquet");
   data::WriteParquet(*Rows(100, {""}), folder_ / "known.parquet");
-  EXPECT_EQ(MixRows(folder_ / "new.parquet", folder_ / "known.parquet", 2.0, {"label"}, 7, folder_ / "out.parquet"), 3);
+  EXPECT_EQ(
+      MixRows(folder_ / "new.parquet", folder_ / "known.parquet", 2.0, {"label"}, 7, folder_ / "out.parquet"),
+      3);
 }
 
 TEST_F(RowsTest, NoLabelledRowsIsAnError) {
   data::WriteParquet(*Rows(0, {}), folder_ / "new.parquet");
   data::WriteParquet(*Rows(100, {""}), folder_ / "known.parquet");
-  EXPECT_THROW(MixRows(folder_ / "new.parquet", folder_ / "known.parquet", 2.0, {"label"}, 7, folder_ / "out.parquet"), Error);
+  EXPECT_THROW(
+      MixRows(folder_ / "new.parquet", folder_ / "known.parquet", 2.0, {"label"}, 7, folder_ / "out.parquet"),
+      Error);
 }
 
 }  // namespace

@@ -14,8 +14,10 @@ constexpr std::array<std::string_view, 9> kStepNames = {"tune",    "train",     
 
 store::Migrations LoopMigrations() {
   return {"loop",
-          {"CREATE TABLE loop_state (id INTEGER PRIMARY KEY CHECK (id = 1), step TEXT NOT NULL, round INTEGER NOT NULL,"
-           " alarm_time REAL NOT NULL, labels_used INTEGER NOT NULL, seen_event INTEGER NOT NULL, champion_f32 TEXT NOT NULL,"
+          {"CREATE TABLE loop_state (id INTEGER PRIMARY KEY CHECK (id = 1), step TEXT NOT NULL, round "
+           "INTEGER NOT NULL,"
+           " alarm_time REAL NOT NULL, labels_used INTEGER NOT NULL, seen_event INTEGER NOT NULL, "
+           "champion_f32 TEXT NOT NULL,"
            " champion_served TEXT NOT NULL)"}};
 }
 
@@ -27,7 +29,8 @@ Step ParseStep(std::string_view name) {
   for (size_t i = 0; i < kStepNames.size(); ++i) {
     if (kStepNames[i] == name) return static_cast<Step>(i);
   }
-  throw Error(Code::kInternal, fmt::format("the store holds the loop step '{}', which this Strop does not know", name));
+  throw Error(Code::kInternal,
+              fmt::format("the store holds the loop step '{}', which this Strop does not know", name));
 }
 
 StateStore::StateStore(const std::string& url) : database_(store::Database::Open(url)) {
@@ -36,19 +39,26 @@ StateStore::StateStore(const std::string& url) : database_(store::Database::Open
 
 LoopState StateStore::Load() {
   LoopState state;
-  database_.Query("SELECT step, round, alarm_time, labels_used, seen_event, champion_f32, champion_served FROM loop_state", {},
-                  [&](const store::Row& row) {
-                    state = {ParseStep(row.Text(0)), row.Int(1), row.Real(2), row.Int(3),
-                             row.Int(4), row.Text(5), row.Text(6)};
-                  });
+  database_.Query(
+      "SELECT step, round, alarm_time, labels_used, seen_event, champion_f32, champion_served FROM "
+      "loop_state",
+      {}, [&](const store::Row& row) {
+        state = {ParseStep(row.Text(0)),
+                 row.Int(1),
+                 row.Real(2),
+                 row.Int(3),
+                 row.Int(4),
+                 row.Text(5),
+                 row.Text(6)};
+      });
   return state;
 }
 
 void StateStore::Save(const LoopState& state, std::string_view event, std::string_view detail_json) {
   database_.Transaction([&] {
     database_.Run("INSERT OR REPLACE INTO loop_state VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-                  {std::string(StepName(state.step)), state.round, state.alarm_time, state.labels_used, state.seen_event,
-                   state.champion_f32, state.champion_served});
+                  {std::string(StepName(state.step)), state.round, state.alarm_time, state.labels_used,
+                   state.seen_event, state.champion_f32, state.champion_served});
     database_.Log("loop", event, detail_json);
   });
 }
@@ -58,14 +68,18 @@ void StateStore::Log(std::string_view event, std::string_view detail_json) {
 }
 
 bool StateStore::HasTable(const std::string& name) {
-  return database_.Scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", {name}).has_value();
+  return database_.Scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", {name})
+      .has_value();
 }
 
 std::optional<Alarm> StateStore::AlarmAfter(int64_t seen) {
   std::optional<Alarm> alarm;
   database_.Query(
-      "SELECT id, time, detail FROM events WHERE room = 'watch' AND event = 'alarm' AND id > ? ORDER BY id LIMIT 1", {seen},
-      [&](const store::Row& row) { alarm = Alarm{row.Int(0), row.Real(1), row.Text(2)}; });
+      "SELECT id, time, detail FROM events WHERE room = 'watch' AND event = 'alarm' AND id > ? ORDER BY id "
+      "LIMIT 1",
+      {seen}, [&](const store::Row& row) {
+        alarm = Alarm{row.Int(0), row.Real(1), row.Text(2)};
+      });
   return alarm;
 }
 
@@ -87,7 +101,9 @@ std::optional<Candidate> StateStore::Offered() {
   if (!HasTable("candidates")) return std::nullopt;
   std::optional<Candidate> candidate;
   database_.Query("SELECT id, path FROM candidates WHERE state = 'offered' ORDER BY id LIMIT 1", {},
-                  [&](const store::Row& row) { candidate = Candidate{row.Int(0), row.Text(1)}; });
+                  [&](const store::Row& row) {
+                    candidate = Candidate{row.Int(0), row.Text(1)};
+                  });
   return candidate;
 }
 

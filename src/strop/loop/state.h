@@ -22,11 +22,11 @@ STROP_API Step ParseStep(std::string_view name);          // throws kInternal
 struct STROP_API LoopState {
   Step step = Step::kTune;
   int64_t round = 0;
-  double alarm_time = 0;         // Unix seconds of the alarm that began this round's labelling; 0: none
-  int64_t labels_used = 0;       // labels since the alarm at the last rejection; retraining waits for as many more
-  int64_t seen_event = 0;        // id of the last alarm that was acted on
-  std::string champion_f32;      // what retraining starts from
-  std::string champion_served;   // what the server was last told to serve
+  double alarm_time = 0;    // Unix seconds of the alarm that began this round's labelling; 0: none
+  int64_t labels_used = 0;  // labels since the alarm at the last rejection; retraining waits for as many more
+  int64_t seen_event = 0;   // id of the last alarm that was acted on
+  std::string champion_f32;     // what retraining starts from
+  std::string champion_served;  // what the server was last told to serve
 };
 
 // Somebody's model that wants to be served (table `candidates`, made by serve).

@@ -85,7 +85,9 @@ TEST_F(StateTest, DecidesACandidateOnce) {
   StateStore store(url_);
   EXPECT_FALSE(store.Offered());
   store::Database serve = store::Database::Open(url_);
-  serve.Run("CREATE TABLE candidates (id INTEGER PRIMARY KEY, model TEXT, path TEXT, state TEXT, evidence_json TEXT, time REAL)");
+  serve.Run(
+      "CREATE TABLE candidates (id INTEGER PRIMARY KEY, model TEXT, path TEXT, state TEXT, evidence_json "
+      "TEXT, time REAL)");
   serve.Run("INSERT INTO candidates VALUES (1, 'm', 'bad.onnx', 'offered', '', 0)");
   const auto offer = store.Offered();
   ASSERT_TRUE(offer);
@@ -93,7 +95,8 @@ TEST_F(StateTest, DecidesACandidateOnce) {
   store.Decide(offer->id, false, R"({"decision":"rejected"})");
   EXPECT_FALSE(store.Offered());
   EXPECT_EQ(std::get<std::string>(*serve.Scalar("SELECT state FROM candidates")), "rejected");
-  EXPECT_EQ(std::get<std::string>(*serve.Scalar("SELECT evidence_json FROM candidates")), R"({"decision":"rejected"})");
+  EXPECT_EQ(std::get<std::string>(*serve.Scalar("SELECT evidence_json FROM candidates")),
+            R"({"decision":"rejected"})");
 }
 
 TEST(StepTest, NamesRoundTrip) {

@@ -10,15 +10,15 @@
 
 namespace strop::loop {
 
-// Starts verbs as processes and waits for them, while `tick` goes on being called (the server is looked after, an
-// interrupt is noticed: what tick throws stops the verb and is rethrown). Used by one thread.
+// Starts verbs as processes and waits for them, while `tick` goes on being called (the server is looked
+// after, an interrupt is noticed: what tick throws stops the verb and is rethrown). Used by one thread.
 class STROP_API VerbRunner {
  public:
   // Verbs run in `folder`; what they say on stderr goes to LOGS/<verb>.log.
   VerbRunner(std::filesystem::path folder, std::filesystem::path logs, std::function<void()> tick);
 
-  // Answers the last line of stdout, a JSON object. A verb that ends with another status than 0 becomes kInternal
-  // with the last line of its stderr.
+  // Answers the last line of stdout, a JSON object. A verb that ends with another status than 0 becomes
+  // kInternal with the last line of its stderr.
   std::string Run(const std::string& verb, const std::vector<std::string>& arguments);
 
  private:

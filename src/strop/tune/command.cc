@@ -11,7 +11,9 @@
 namespace strop::tune {
 namespace {
 
-bool IsNameByte(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-'; }
+bool IsNameByte(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
+}
 bool IsNameStart(char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_'; }
 
 std::string PlainText(const ParamValue& value) {
@@ -51,8 +53,9 @@ struct Filler {
   [[noreturn]] void Unknown(const std::string& name) const {
     std::string known;
     for (const auto& [key, value] : values) known += fmt::format("{}{{{}}}", known.empty() ? "" : ", ", key);
-    throw Error(Code::kInvalidArgument,
-                fmt::format("the trainer's command has {{{}}}, which is no parameter: expected {}", name, known));
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("the trainer's command has {{{}}}, which is no parameter: expected {}", name, known));
   }
 };
 
@@ -75,8 +78,10 @@ bool IsWordByte(char c) { return std::isalnum(static_cast<unsigned char>(c)) || 
 
 std::vector<std::string> FillCommand(const std::vector<std::string>& command, const Space& space,
                                      const StartMessage& start) {
-  Filler filler{space, {{"budget", fmt::format("{}", start.budget)}, {"seed", std::to_string(start.seed)},
-                        {"out_dir", start.out_dir}}};
+  Filler filler{space,
+                {{"budget", fmt::format("{}", start.budget)},
+                 {"seed", std::to_string(start.seed)},
+                 {"out_dir", start.out_dir}}};
   if (!start.train.empty()) filler.values["data"] = start.train;
   if (!start.validation.empty()) filler.values["validation"] = start.validation;
   for (const auto& [name, value] : start.params) filler.values[name] = PlainText(value);
@@ -85,7 +90,8 @@ std::vector<std::string> FillCommand(const std::vector<std::string>& command, co
     bool alone = false;
     if (auto argument = filler.Fill(command[i], &alone)) {
       filled.push_back(std::move(*argument));
-    } else if (alone && i > 0 && command[i - 1].starts_with('-') && !filled.empty() && filled.back() == command[i - 1]) {
+    } else if (alone && i > 0 && command[i - 1].starts_with('-') && !filled.empty() &&
+               filled.back() == command[i - 1]) {
       filled.pop_back();
     }
   }

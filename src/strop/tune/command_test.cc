@@ -29,16 +29,18 @@ StartMessage Start(const char* params) {
 }
 
 TEST(FillCommandTest, ReplacesNamesAndLeavesOtherBraces) {
-  EXPECT_THAT(FillCommand({"python", "t.py", "--lr={lr}", "--opt", "{opt}", "{data}:{validation}", "{budget}/{seed}",
-                           "{out_dir}/m", R"({"a": {}})", "a{b", "{0}"},
+  EXPECT_THAT(FillCommand({"python", "t.py", "--lr={lr}", "--opt", "{opt}", "{data}:{validation}",
+                           "{budget}/{seed}", "{out_dir}/m", R"({"a": {}})", "a{b", "{0}"},
                           kSpace, Start(R"({"lr":1e-05,"opt":"adam"})")),
-              ElementsAre("python", "t.py", "--lr=1e-05", "--opt", "adam", "train.parquet:v.parquet", "0.25/12",
-                          "/runs/3/m", R"({"a": {}})", "a{b", "{0}"));
+              ElementsAre("python", "t.py", "--lr=1e-05", "--opt", "adam", "train.parquet:v.parquet",
+                          "0.25/12", "/runs/3/m", R"({"a": {}})", "a{b", "{0}"));
 }
 
 TEST(FillCommandTest, LeavesOutWhatNamesAnInactiveParameter) {
-  const std::vector<std::string> command = {"t", "--momentum", "{momentum}", "--m={momentum}", "--lr", "{lr}"};
-  EXPECT_THAT(FillCommand(command, kSpace, Start(R"({"lr":0.5,"opt":"adam"})")), ElementsAre("t", "--lr", "0.5"));
+  const std::vector<std::string> command = {"t",    "--momentum", "{momentum}", "--m={momentum}",
+                                            "--lr", "{lr}"};
+  EXPECT_THAT(FillCommand(command, kSpace, Start(R"({"lr":0.5,"opt":"adam"})")),
+              ElementsAre("t", "--lr", "0.5"));
   EXPECT_THAT(FillCommand(command, kSpace, Start(R"({"lr":0.5,"opt":"sgd","momentum":0.75})")),
               ElementsAre("t", "--momentum", "0.75", "--m=0.75", "--lr", "0.5"));
 }

@@ -33,9 +33,13 @@ using std::chrono::milliseconds;
 constexpr milliseconds kTick(50);
 constexpr milliseconds kGrace(2000);  // from SIGTERM to SIGKILL
 
-double UnixNow() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double UnixNow() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
-std::string Seconds(milliseconds time) { return fmt::format("{} s", static_cast<double>(time.count()) / 1000); }
+std::string Seconds(milliseconds time) {
+  return fmt::format("{} s", static_cast<double>(time.count()) / 1000);
+}
 
 // The last `bytes` of a file; "" when it is not there.
 std::string Tail(const fs::path& path, std::streamoff bytes) {
@@ -105,7 +109,8 @@ class Run {
     process.output = log_;
     process.stdout_file = stdout_;
     process.env[kSocketVariable] = listener_.path().string();
-    process.env["PYTHONUNBUFFERED"] = "1";  // or a trainer that prints looks silent, and its last words are lost
+    process.env["PYTHONUNBUFFERED"] =
+        "1";  // or a trainer that prints looks silent, and its last words are lost
     if (!std::getenv("OMP_NUM_THREADS"))
       process.env["OMP_NUM_THREADS"] = std::to_string(std::max<int64_t>(1, UsableCpus() / options_.jobs));
     Process trainer(process);
@@ -124,9 +129,11 @@ class Run {
       const auto now = Clock::now();
       if (OutputGrew()) last_sign_ = now;
       if (now - last_sign_ > options_.silence)
-        return Stop(trainer, fmt::format("trainer was silent for {} and was stopped", Seconds(options_.silence)));
+        return Stop(trainer,
+                    fmt::format("trainer was silent for {} and was stopped", Seconds(options_.silence)));
       if (now - started > options_.timeout)
-        return Stop(trainer, fmt::format("trainer ran for longer than {} and was stopped", Seconds(options_.timeout)));
+        return Stop(trainer,
+                    fmt::format("trainer ran for longer than {} and was stopped", Seconds(options_.timeout)));
     }
   }
 
@@ -229,8 +236,9 @@ class Run {
 
   TrainerResult Finish(int status) {
     if (status != 0) {
-      result_.error = WithLastLines(status > 128 ? fmt::format("trainer was killed by signal {}", status - 128)
-                                                 : fmt::format("trainer ended with status {}", status));
+      result_.error =
+          WithLastLines(status > 128 ? fmt::format("trainer was killed by signal {}", status - 128)
+                                     : fmt::format("trainer ended with status {}", status));
       return std::move(result_);
     }
     std::optional<double> value = MetricOf(result_.metrics);
@@ -238,8 +246,10 @@ class Run {
     if (!value) {
       std::string names;
       for (const auto& [name, unused] : result_.metrics) names += (names.empty() ? "" : ", ") + name;
-      result_.error = names.empty() ? fmt::format("trainer reported and printed no number: expected metric \"{}\"", start_.metric)
-                                    : fmt::format("trainer reported {}: expected metric \"{}\"", names, start_.metric);
+      result_.error =
+          names.empty()
+              ? fmt::format("trainer reported and printed no number: expected metric \"{}\"", start_.metric)
+              : fmt::format("trainer reported {}: expected metric \"{}\"", names, start_.metric);
     } else if (!std::isfinite(*value)) {
       result_.error = fmt::format("trainer reported {} = {}", start_.metric, *value);
     } else {
@@ -269,7 +279,8 @@ TrainerResult RunTrainer(const ExecutorOptions& options, const Space& space, con
                          const std::function<bool(int64_t, double, const Metrics&)>& report) {
   std::vector<std::string> command = FillCommand(options.command, space, start);
   if (command.empty())
-    throw Error(Code::kInvalidArgument, "there is no trainer: set [train] command in strop.toml, or give it after --");
+    throw Error(Code::kInvalidArgument,
+                "there is no trainer: set [train] command in strop.toml, or give it after --");
   return Run(options, start, report).Go(std::move(command));
 }
 
@@ -301,22 +312,30 @@ void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
     const StartMessage start = StartOf(options, study.seed(), trial);
     TrainerResult result;
     try {
-      result = RunTrainer(stoppable, study.space(), start, [&](int64_t step, double value, const Metrics& metrics) {
-        study.Report(trial.number, step, value, nlohmann::json(metrics).dump());
-        return true;
-      });
+      result = RunTrainer(stoppable, study.space(), start,
+                          [&](int64_t step, double value, const Metrics& metrics) {
+                            study.Report(trial.number, step, value, nlohmann::json(metrics).dump());
+                            return true;
+                          });
     } catch (...) {
       study.Release(trial.number);
       throw;
     }
     switch (result.outcome) {
-      case TrainerResult::Outcome::kInterrupted: study.Release(trial.number); return;
-      case TrainerResult::Outcome::kDone: study.Tell(trial.number, result.value); break;
-      case TrainerResult::Outcome::kFailed: study.TellFailed(trial.number, result.error); break;
+      case TrainerResult::Outcome::kInterrupted:
+        study.Release(trial.number);
+        return;
+      case TrainerResult::Outcome::kDone:
+        study.Tell(trial.number, result.value);
+        break;
+      case TrainerResult::Outcome::kFailed:
+        study.TellFailed(trial.number, result.error);
+        break;
     }
     std::lock_guard lock(mutex);
     TrialRecord finished = trial;
-    finished.state = result.outcome == TrainerResult::Outcome::kDone ? TrialState::kDone : TrialState::kFailed;
+    finished.state =
+        result.outcome == TrainerResult::Outcome::kDone ? TrialState::kDone : TrialState::kFailed;
     if (finished.state == TrialState::kDone) finished.value = result.value;
     finished.error = result.error;
     told(finished);

@@ -29,7 +29,14 @@ class ExecutorTest : public testing::Test {
     options_.silence = 20s;
   }
   StudyOptions StudyAt(const std::string& name) const {
-    return {(folder_.path() / "s.db").string(), name, Space({{"x", FloatRange{0, 1}, {}}}), "minimize", "random", 1, true, false};
+    return {(folder_.path() / "s.db").string(),
+            name,
+            Space({{"x", FloatRange{0, 1}, {}}}),
+            "minimize",
+            "random",
+            1,
+            true,
+            false};
   }
   // A trainer in the shell; {x} is its parameter.
   TrainerResult Shell(const std::string& script) {
@@ -77,7 +84,8 @@ TEST_F(ExecutorTest, MissingProgramAndNoCommandThrow) {
   options_.command = {"/no/such/trainer"};
   TrialRecord trial;
   const auto go = [&] {
-    RunTrainer(options_, Space(), StartOf(options_, 1, trial), [](int64_t, double, const Metrics&) { return true; });
+    RunTrainer(options_, Space(), StartOf(options_, 1, trial),
+               [](int64_t, double, const Metrics&) { return true; });
   };
   try {
     go();
@@ -117,8 +125,10 @@ TEST_F(ExecutorTest, StudyGoesOnAfterFailures) {
 TEST_F(ExecutorTest, TrainersRunBesideEachOther) {
   Study study(StudyAt("p"));
   // Each waits for the other's file: one at a time would never end.
-  options_.command = {"sh", "-c", "touch ../mark-$(basename {out_dir}); n=0; while [ $(ls .. | grep -c mark-) -lt 2 ]; do "
-                                  "sleep 0.05; n=$((n+1)); [ $n -gt 100 ] && exit 1; done; echo 1"};
+  options_.command = {
+      "sh", "-c",
+      "touch ../mark-$(basename {out_dir}); n=0; while [ $(ls .. | grep -c mark-) -lt 2 ]; do "
+      "sleep 0.05; n=$((n+1)); [ $n -gt 100 ] && exit 1; done; echo 1"};
   options_.directory = folder_.path() / "in";
   std::filesystem::create_directories(options_.directory);
   options_.jobs = 2;
@@ -134,7 +144,11 @@ TEST_F(ExecutorTest, InterruptionGivesTrialsBack) {
   options_.jobs = 2;
   RunStudy(study, options_, 10, [&](const TrialRecord&) {
     if (++told == 1) std::filesystem::remove(folder_.path() / "go");
-    if (told == 1) std::thread([&] { std::this_thread::sleep_for(300ms); told = 3; }).detach();
+    if (told == 1)
+      std::thread([&] {
+        std::this_thread::sleep_for(300ms);
+        told = 3;
+      }).detach();
   });
   int running = 0;
   for (const TrialRecord& trial : study.Trials()) running += trial.state == TrialState::kRunning;

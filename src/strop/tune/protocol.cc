@@ -24,7 +24,8 @@ auto Parse(const std::string& text, Read read) {
 }
 
 [[noreturn]] void UnknownType(const std::string& type, const char* expected) {
-  throw Error(Code::kInvalidArgument, fmt::format("trial protocol: message of type \"{}\": expected {}", type, expected));
+  throw Error(Code::kInvalidArgument,
+              fmt::format("trial protocol: message of type \"{}\": expected {}", type, expected));
 }
 
 std::string TextOr(const json& object, const char* key) {
@@ -55,14 +56,15 @@ StartMessage StartMessage::FromText(const std::string& text) {
   return Parse(text, [](const json& object) {
     if (object.at("type") != "start") UnknownType(object["type"].dump(), "start");
     if (const int version = object.at("version"); version > kProtocolVersion)
-      throw Error(Code::kUnsupported, fmt::format("trial protocol version {}: this trainer's Strop speaks {}", version,
-                                                  kProtocolVersion));
+      throw Error(Code::kUnsupported, fmt::format("trial protocol version {}: this trainer's Strop speaks {}",
+                                                  version, kProtocolVersion));
     StartMessage start;
     start.trial = object.at("trial");
     start.params = ParamsFromJson(object.at("params"));
     start.seed = object.at("seed");
     start.budget = object.at("budget");
-    if (const auto found = object.find("deadline"); found != object.end() && !found->is_null()) start.deadline = *found;
+    if (const auto found = object.find("deadline"); found != object.end() && !found->is_null())
+      start.deadline = *found;
     start.metric = object.value("metric", "value");
     start.train = TextOr(object.at("data"), "train");
     start.validation = TextOr(object.at("data"), "validation");
@@ -75,7 +77,8 @@ StartMessage StartMessage::FromText(const std::string& text) {
 std::string TrainerMessage::ToText() const {
   json object = {{"type", done ? "done" : "report"}, {"metrics", json::object()}};
   if (!done) object["step"] = step;
-  for (const auto& [name, value] : metrics) object["metrics"][name] = std::isfinite(value) ? json(value) : json();
+  for (const auto& [name, value] : metrics)
+    object["metrics"][name] = std::isfinite(value) ? json(value) : json();
   if (!model.empty()) object["model"] = model;
   if (!checkpoint.empty()) object["checkpoint"] = checkpoint;
   return object.dump();

@@ -43,8 +43,8 @@ Sampler::~Sampler() = default;
 
 Exhausted::Exhausted(size_t tried)
     : Error(Code::kFailedPrecondition,
-            fmt::format("exhausted: all {} configurations of the search space were tried; widen it to go on", tried)) {
-}
+            fmt::format("exhausted: all {} configurations of the search space were tried; widen it to go on",
+                        tried)) {}
 Exhausted::~Exhausted() = default;
 
 std::unique_ptr<Sampler> MakeSampler(const std::string& name) {

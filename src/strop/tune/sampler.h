@@ -38,9 +38,9 @@ class STROP_API Exhausted : public Error {
   ~Exhausted() override;
 };
 
-// Suggests the parameters of the next trial. A sampler keeps nothing between calls: the answer is a pure function of
-// the question, with randomness keyed by (seed, trial), so that a study continues after any stop as if it had not
-// stopped. Thread safe.
+// Suggests the parameters of the next trial. A sampler keeps nothing between calls: the answer is a pure
+// function of the question, with randomness keyed by (seed, trial), so that a study continues after any stop
+// as if it had not stopped. Thread safe.
 class STROP_API Sampler {
  public:
   virtual ~Sampler();

@@ -12,9 +12,14 @@ namespace {
 
 TEST(SobolTest, FirstPointsAreTheTextbooks) {
   // Joe and Kuo's example output for new-joe-kuo-6.21201, three dimensions, in Gray code order.
-  const double expected[8][3] = {{0, 0, 0},          {0.5, 0.5, 0.5},       {0.75, 0.25, 0.25},
-                                 {0.25, 0.75, 0.75}, {0.375, 0.375, 0.625}, {0.875, 0.875, 0.125},
-                                 {0.625, 0.125, 0.875}, {0.125, 0.625, 0.375}};
+  const double expected[8][3] = {{0, 0, 0},
+                                 {0.5, 0.5, 0.5},
+                                 {0.75, 0.25, 0.25},
+                                 {0.25, 0.75, 0.75},
+                                 {0.375, 0.375, 0.625},
+                                 {0.875, 0.875, 0.125},
+                                 {0.625, 0.125, 0.875},
+                                 {0.125, 0.625, 0.375}};
   for (uint64_t i = 0; i < 8; ++i) {
     const auto point = SobolPoint(i, 3, 0, false);
     for (size_t d = 0; d < 3; ++d) EXPECT_EQ(point[d], expected[i][d]) << i << " " << d;
@@ -49,10 +54,13 @@ TEST_P(DiscreteSamplerTest, TriesEveryConfigurationOnceAndThenSaysExhausted) {
     const Params params = sampler->Ask({space, finished, pending, true, 5, trial});
     space.Check(params);
     ASSERT_TRUE(seen.insert(ParamsText(params)).second) << ParamsText(params);
-    const double value = static_cast<double>(std::get<int64_t>(params.at("layers"))) + (params.count("nesterov") ? 0 : 10);
+    const double value =
+        static_cast<double>(std::get<int64_t>(params.at("layers"))) + (params.count("nesterov") ? 0 : 10);
     // Every third trial stays running, so that both histories count.
-    if (trial % 3 == 2) pending.push_back({trial, params, {}});
-    else finished.push_back({trial, params, value});
+    if (trial % 3 == 2)
+      pending.push_back({trial, params, {}});
+    else
+      finished.push_back({trial, params, value});
   }
   EXPECT_THROW(sampler->Ask({space, finished, pending, true, 5, 12}), Exhausted);
 }
@@ -70,7 +78,9 @@ TEST_P(SamplerPurityTest, AnswersDependOnTheQuestionAlone) {
     other->Ask({space, {}, {}, true, 1, trial + 100});
     ASSERT_EQ(other->Ask({space, finished, {}, true, 9, trial}), params);
     const double x = std::get<double>(params.at("x"));
-    finished.push_back({trial, params, x * x + std::abs(std::log(static_cast<double>(std::get<int64_t>(params.at("n"))) / 8))});
+    finished.push_back(
+        {trial, params,
+         x * x + std::abs(std::log(static_cast<double>(std::get<int64_t>(params.at("n"))) / 8))});
   }
 }
 

@@ -45,7 +45,8 @@ void CheckDomain(const Parameter& parameter) {
     if (f->log && f->low <= 0) Reject(name, fmt::format("low = {} in a log range: expected above 0", f->low));
   } else if (const auto* i = std::get_if<IntRange>(&parameter.domain)) {
     if (i->low > i->high) Reject(name, fmt::format("low = {} is above high = {}", i->low, i->high));
-    if (i->log && i->low < 1) Reject(name, fmt::format("low = {} in a log range: expected at least 1", i->low));
+    if (i->log && i->low < 1)
+      Reject(name, fmt::format("low = {} in a log range: expected at least 1", i->low));
     constexpr int64_t kExact = int64_t{1} << 53;
     if (i->low < -kExact || i->high > kExact)
       Reject(name, fmt::format("range {} to {}: expected whole numbers within 2^53", i->low, i->high));
@@ -54,7 +55,8 @@ void CheckDomain(const Parameter& parameter) {
     if (values.empty()) Reject(name, "a choice needs at least one value");
     for (size_t a = 0; a < values.size(); ++a)
       for (size_t b = 0; b < a; ++b)
-        if (SameValue(values[a], values[b])) Reject(name, fmt::format("value {} is listed twice", ValueText(values[a])));
+        if (SameValue(values[a], values[b]))
+          Reject(name, fmt::format("value {} is listed twice", ValueText(values[a])));
   }
 }
 
@@ -76,9 +78,8 @@ bool Parameter::operator==(const Parameter& other) const {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), SameValue);
   };
   return name == other.name && same_domain() &&
-         std::equal(when.begin(), when.end(), other.when.begin(), other.when.end(), [](auto& a, auto& b) {
-           return a.first == b.first && SameValue(a.second, b.second);
-         });
+         std::equal(when.begin(), when.end(), other.when.begin(), other.when.end(),
+                    [](auto& a, auto& b) { return a.first == b.first && SameValue(a.second, b.second); });
 }
 
 Space::Space(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) { Validate(); }
@@ -101,12 +102,16 @@ void Space::Validate() {
     CheckDomain(parameter);
     for (const auto& [parent, value] : parameter.when) {
       const Parameter* found = Find(parent);
-      if (!found) Reject(parameter.name, fmt::format("its condition names \"{}\", which is not in the space", parent));
+      if (!found)
+        Reject(parameter.name, fmt::format("its condition names \"{}\", which is not in the space", parent));
       const auto* list = std::get_if<ChoiceList>(&found->domain);
-      if (!list) Reject(parameter.name, fmt::format("its condition names \"{}\", which is not a choice", parent));
-      if (std::none_of(list->values.begin(), list->values.end(), [&](auto& v) { return SameValue(v, value); }))
-        Reject(parameter.name, fmt::format("its condition {} = {} can never hold: {} is not one of its values", parent,
-                                           ValueText(value), ValueText(value)));
+      if (!list)
+        Reject(parameter.name, fmt::format("its condition names \"{}\", which is not a choice", parent));
+      if (std::none_of(list->values.begin(), list->values.end(),
+                       [&](auto& v) { return SameValue(v, value); }))
+        Reject(parameter.name,
+               fmt::format("its condition {} = {} can never hold: {} is not one of its values", parent,
+                           ValueText(value), ValueText(value)));
     }
   }
   for (size_t i = 1; i < parameters_.size(); ++i)
@@ -118,7 +123,8 @@ void Space::Validate() {
     const size_t before = ordered.size();
     for (const Parameter& parameter : parameters_) {
       if (placed.count(parameter.name)) continue;
-      if (!std::all_of(parameter.when.begin(), parameter.when.end(), [&](auto& w) { return placed.count(w.first); }))
+      if (!std::all_of(parameter.when.begin(), parameter.when.end(),
+                       [&](auto& w) { return placed.count(w.first); }))
         continue;
       ordered.push_back(parameter);
       placed.insert(parameter.name);
@@ -255,7 +261,8 @@ void Space::Check(const Params& params) const {
         Reject(p.name, fmt::format("{}: expected a number from {} to {}", ValueText(value), f->low, f->high));
     } else if (const auto* r = std::get_if<IntRange>(&p.domain)) {
       if (!(x >= static_cast<double>(r->low) && x <= static_cast<double>(r->high) && x == std::floor(x)))
-        Reject(p.name, fmt::format("{}: expected a whole number from {} to {}", ValueText(value), r->low, r->high));
+        Reject(p.name,
+               fmt::format("{}: expected a whole number from {} to {}", ValueText(value), r->low, r->high));
     } else if (IndexOf(i, value) < 0) {
       std::string accepted;
       for (const ParamValue& v : std::get<ChoiceList>(p.domain).values)
@@ -282,9 +289,8 @@ void Space::Enumerate(int64_t steps, const std::function<bool(const Params&)>& v
     const int64_t count = values == 0 ? steps : values;
     for (int64_t k = 0; k < count; ++k) {
       params[parameters_[i].name] =
-          values == 0
-              ? FromUnit(parameters_[i], (static_cast<double>(k) + 0.5) / static_cast<double>(count))
-              : ValueAt(i, k);
+          values == 0 ? FromUnit(parameters_[i], (static_cast<double>(k) + 0.5) / static_cast<double>(count))
+                      : ValueAt(i, k);
       if (!descend(i + 1)) return false;
     }
     params.erase(parameters_[i].name);

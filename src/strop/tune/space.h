@@ -29,15 +29,16 @@ struct STROP_API Parameter {
 // What is searched. Immutable but for Add, and then usable by many threads at once.
 //
 // A configuration is seen in three forms: Params; a *draw*, one number of [0, 1) a parameter in the order of
-// parameters(), which is how random and quasi-random samplers make one; and a *point*, which is what a surrogate sees:
-// a coordinate of [0, 1] for a number (in its logarithm where `log`), one coordinate of {0, 1/sqrt(2)} a value for a
-// choice (so that two different values lie at distance 1). The coordinates of an inactive parameter are constant:
-// 0.5 for a number, 0 for a choice.
+// parameters(), which is how random and quasi-random samplers make one; and a *point*, which is what a
+// surrogate sees: a coordinate of [0, 1] for a number (in its logarithm where `log`), one coordinate of {0,
+// 1/sqrt(2)} a value for a choice (so that two different values lie at distance 1). The coordinates of an
+// inactive parameter are constant: 0.5 for a number, 0 for a choice.
 class STROP_API Space {
  public:
   Space() = default;
-  // Throws kInvalidArgument naming the parameter and what is wrong with it: low above high, a log range that reaches
-  // zero, no or equal choices, a condition on what is no choice or on a value it does not have, a cycle.
+  // Throws kInvalidArgument naming the parameter and what is wrong with it: low above high, a log range that
+  // reaches zero, no or equal choices, a condition on what is no choice or on a value it does not have, a
+  // cycle.
   explicit Space(std::vector<Parameter> parameters);
   static Space FromProject(const std::map<std::string, ParameterSection>& space);
 
@@ -71,8 +72,8 @@ class STROP_API Space {
   // Throws kInvalidArgument naming the parameter that is missing, unknown, inactive or out of its range.
   void Check(const Params& params) const;
 
-  // Calls `visit` with every configuration until it answers false; numbers of a continuous range are left at the
-  // middle of `steps` equal parts. Throws kInvalidArgument when steps is 0 and a range is continuous.
+  // Calls `visit` with every configuration until it answers false; numbers of a continuous range are left at
+  // the middle of `steps` equal parts. Throws kInvalidArgument when steps is 0 and a range is continuous.
   void Enumerate(int64_t steps, const std::function<bool(const Params&)>& visit) const;
   // Whether no range is continuous, so that configurations can run out.
   bool discrete() const noexcept;

@@ -44,11 +44,14 @@ TEST(SpaceTest, RefusesWhatCannotBeSearched) {
   EXPECT_THAT(Complaint({{"x", FloatRange{0, INFINITY}, {}}}), HasSubstr("finite"));
   EXPECT_THAT(Complaint({{"c", ChoiceList{}, {}}}), HasSubstr("at least one value"));
   EXPECT_THAT(Complaint({{"c", Names({"a", "a"}), {}}}), HasSubstr("\"a\" is listed twice"));
-  EXPECT_THAT(Complaint({{"m", FloatRange{}, {{"opt", std::string("sgd")}}}}), HasSubstr("\"opt\", which is not in"));
-  EXPECT_THAT(Complaint({{"o", IntRange{}, {}}, {"m", FloatRange{}, {{"o", int64_t{1}}}}}), HasSubstr("not a choice"));
+  EXPECT_THAT(Complaint({{"m", FloatRange{}, {{"opt", std::string("sgd")}}}}),
+              HasSubstr("\"opt\", which is not in"));
+  EXPECT_THAT(Complaint({{"o", IntRange{}, {}}, {"m", FloatRange{}, {{"o", int64_t{1}}}}}),
+              HasSubstr("not a choice"));
   EXPECT_THAT(Complaint({{"o", Names({"a"}), {}}, {"m", FloatRange{}, {{"o", std::string("b")}}}}),
               HasSubstr("can never hold"));
-  EXPECT_THAT(Complaint({{"a", Names({"x"}), {{"b", std::string("x")}}}, {"b", Names({"x"}), {{"a", std::string("x")}}}}),
+  EXPECT_THAT(Complaint({{"a", Names({"x"}), {{"b", std::string("x")}}},
+                         {"b", Names({"x"}), {{"a", std::string("x")}}}}),
               HasSubstr("depend on themselves"));
   EXPECT_THAT(Complaint({{"a", IntRange{}, {}}, {"a", IntRange{}, {}}}), HasSubstr("twice"));
 }
@@ -143,11 +146,15 @@ TEST(SpaceTest, CheckNamesTheParameterAndWhatIsAccepted) {
     return "";
   };
   EXPECT_EQ(complaint(R"({"opt":"adam","lr":0.1,"layers":8,"width":16})"), "");
-  EXPECT_THAT(complaint(R"({"opt":"adam","lr":1,"layers":8,"width":16})"), HasSubstr("\"lr\": 1: expected a number"));
-  EXPECT_THAT(complaint(R"({"opt":"rms","lr":0.1,"layers":8,"width":16})"), HasSubstr("one of \"sgd\", \"adam\""));
-  EXPECT_THAT(complaint(R"({"opt":"adam","lr":0.1,"layers":2.5,"width":16})"), HasSubstr("whole number from 1 to 8"));
+  EXPECT_THAT(complaint(R"({"opt":"adam","lr":1,"layers":8,"width":16})"),
+              HasSubstr("\"lr\": 1: expected a number"));
+  EXPECT_THAT(complaint(R"({"opt":"rms","lr":0.1,"layers":8,"width":16})"),
+              HasSubstr("one of \"sgd\", \"adam\""));
+  EXPECT_THAT(complaint(R"({"opt":"adam","lr":0.1,"layers":2.5,"width":16})"),
+              HasSubstr("whole number from 1 to 8"));
   EXPECT_THAT(complaint(R"({"opt":"adam","lr":0.1,"layers":8})"), HasSubstr("\"width\": has no value"));
-  EXPECT_THAT(complaint(R"({"opt":"adam","momentum":0,"lr":0.1,"layers":8,"width":16})"), HasSubstr("condition"));
+  EXPECT_THAT(complaint(R"({"opt":"adam","momentum":0,"lr":0.1,"layers":8,"width":16})"),
+              HasSubstr("condition"));
 }
 
 TEST(SpaceTest, TextReadsBack) {

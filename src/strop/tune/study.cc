@@ -21,9 +21,7 @@ using nlohmann::json;
 using store::Database;
 using store::Row;
 
-const store::Migrations kMigrations = {
-    "tune",
-    {R"(
+const store::Migrations kMigrations = {"tune", {R"(
 CREATE TABLE study (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, direction TEXT NOT NULL, seed TEXT NOT NULL,
   space TEXT NOT NULL, by_run INTEGER NOT NULL, revision INTEGER NOT NULL, created REAL NOT NULL);
@@ -55,10 +53,14 @@ uint64_t HashName(std::string_view name) {
 
 std::string_view TrialStateName(TrialState state) noexcept {
   switch (state) {
-    case TrialState::kRunning: return "running";
-    case TrialState::kDone: return "done";
-    case TrialState::kFailed: return "failed";
-    case TrialState::kPruned: return "pruned";
+    case TrialState::kRunning:
+      return "running";
+    case TrialState::kDone:
+      return "done";
+    case TrialState::kFailed:
+      return "failed";
+    case TrialState::kPruned:
+      return "pruned";
   }
   return "";
 }
@@ -76,38 +78,47 @@ struct Study::Impl {
   void CreateOrLoad() {
     bool found = false;
     std::string direction;
-    db.Query("SELECT id, direction, seed, space, by_run FROM study WHERE name = ?", {options.name}, [&](const Row& row) {
-      found = true;
-      id = row.Int(0);
-      direction = row.Text(1);
-      seed = std::stoull(row.Text(2));
-      space = Space::FromText(row.Text(3));
-      by_run = row.Int(4) != 0;
-    });
+    db.Query("SELECT id, direction, seed, space, by_run FROM study WHERE name = ?", {options.name},
+             [&](const Row& row) {
+               found = true;
+               id = row.Int(0);
+               direction = row.Text(1);
+               seed = std::stoull(row.Text(2));
+               space = Space::FromText(row.Text(3));
+               by_run = row.Int(4) != 0;
+             });
     if (!found && options.must_exist)
       throw Error(Code::kNotFound, fmt::format("study \"{}\" is not in {}", options.name, options.storage));
     if (!found) {
       seed = options.seed;
       space = options.space;
       by_run = space.empty();
-      db.Run("INSERT INTO study (name, direction, seed, space, by_run, revision, created) VALUES (?, ?, ?, ?, ?, 0, ?)",
-             {options.name, options.direction, std::to_string(seed), space.ToText(), int64_t{by_run},
-              store::UnixTime()});
+      db.Run(
+          "INSERT INTO study (name, direction, seed, space, by_run, revision, created) VALUES (?, ?, ?, ?, "
+          "?, 0, ?)",
+          {options.name, options.direction, std::to_string(seed), space.ToText(), int64_t{by_run},
+           store::UnixTime()});
       id = db.LastId();
       Log("study", {{"direction", options.direction}, {"seed", seed}});
       return;
     }
     if (!options.load_if_exists)
-      throw Error(Code::kAlreadyExists, fmt::format("study \"{}\" is already in {}: choose another name, or load it "
-                                                    "with load_if_exists", options.name, options.storage));
+      throw Error(Code::kAlreadyExists,
+                  fmt::format("study \"{}\" is already in {}: choose another name, or load it "
+                              "with load_if_exists",
+                              options.name, options.storage));
     if (options.must_exist) options.direction = direction;
     if (direction != options.direction)
-      throw Error(Code::kInvalidArgument, fmt::format("study \"{}\" was made to {}, not to {}: choose another name",
-                                                      options.name, direction, options.direction));
-    if (!by_run && !options.space.empty() && !(space == options.space))
       throw Error(Code::kInvalidArgument,
-                  fmt::format("study \"{}\" was made with another search space ({}): choose another name, or give the "
-                              "space that it was made with", options.name, Difference(space, options.space)));
+                  fmt::format("study \"{}\" was made to {}, not to {}: choose another name", options.name,
+                              direction, options.direction));
+    if (!by_run && !options.space.empty() && !(space == options.space))
+      throw Error(
+          Code::kInvalidArgument,
+          fmt::format(
+              "study \"{}\" was made with another search space ({}): choose another name, or give the "
+              "space that it was made with",
+              options.name, Difference(space, options.space)));
   }
 
   static std::string Difference(const Space& stored, const Space& given) {
@@ -126,7 +137,8 @@ struct Study::Impl {
     db.Log("tune", event, detail.dump());
   }
 
-  // A number above all before it, written to every row that a transaction changes: the others read what is newer.
+  // A number above all before it, written to every row that a transaction changes: the others read what is
+  // newer.
   int64_t NextRevision() {
     db.Run("UPDATE study SET revision = revision + 1 WHERE id = ?", {id});
     return std::get<int64_t>(*db.Scalar("SELECT revision FROM study WHERE id = ?", {id}));
@@ -140,7 +152,8 @@ struct Study::Impl {
 
   void Refresh() {
     db.Query(
-        "SELECT number, state, proposal, params, value, error, owner, attempts, started, finished, revision FROM "
+        "SELECT number, state, proposal, params, value, error, owner, attempts, started, finished, revision "
+        "FROM "
         "trials WHERE study = ? AND revision > ? ORDER BY revision",
         {id, seen}, [&](const Row& row) {
           Cached cached;
@@ -158,7 +171,8 @@ struct Study::Impl {
           trials[cached.record.number] = std::move(cached);
         });
     if (by_run)
-      space = Space::FromText(std::get<std::string>(*db.Scalar("SELECT space FROM study WHERE id = ?", {id})));
+      space =
+          Space::FromText(std::get<std::string>(*db.Scalar("SELECT space FROM study WHERE id = ?", {id})));
   }
 
   // Takes running trials from processes that have died.
@@ -170,10 +184,12 @@ struct Study::Impl {
       if (fresh) found->second = OwnerIsDead(trial.owner);
       if (!found->second) continue;
       if (trial.record.attempts >= kMaxAttempts) {
-        const std::string error = fmt::format("its process died in each of {} attempts", trial.record.attempts);
+        const std::string error =
+            fmt::format("its process died in each of {} attempts", trial.record.attempts);
         End(number, TrialState::kFailed, {}, error);
       } else {
-        db.Run("UPDATE trials SET owner = NULL, revision = ? WHERE study = ? AND number = ?", {NextRevision(), id, number});
+        db.Run("UPDATE trials SET owner = NULL, revision = ? WHERE study = ? AND number = ?",
+               {NextRevision(), id, number});
         Log("reclaimed", {{"trial", number}});
       }
     }
@@ -194,15 +210,21 @@ struct Study::Impl {
     int64_t number = static_cast<int64_t>(trials.size());
     if (orphan) {
       number = orphan->record.number;
-      db.Run("UPDATE trials SET owner = ?, attempts = attempts + 1, started = ?, params = ?, revision = ? WHERE study = ? AND "
-             "number = ?",
-             {ProcessOwner(), store::UnixTime(), by_run ? "{}" : ParamsText(orphan->proposal), NextRevision(), id, number});
+      db.Run(
+          "UPDATE trials SET owner = ?, attempts = attempts + 1, started = ?, params = ?, revision = ? WHERE "
+          "study = ? AND "
+          "number = ?",
+          {ProcessOwner(), store::UnixTime(), by_run ? "{}" : ParamsText(orphan->proposal), NextRevision(),
+           id, number});
       db.Run("DELETE FROM reports WHERE study = ? AND number = ?", {id, number});
     } else {
       const std::string proposal = ParamsText(Propose(number));
-      db.Run("INSERT INTO trials (study, number, state, proposal, params, owner, attempts, started, revision) VALUES "
-             "(?, ?, 'running', ?, ?, ?, 1, ?, ?)",
-             {id, number, proposal, by_run ? "{}" : proposal, ProcessOwner(), store::UnixTime(), NextRevision()});
+      db.Run(
+          "INSERT INTO trials (study, number, state, proposal, params, owner, attempts, started, revision) "
+          "VALUES "
+          "(?, ?, 'running', ?, ?, ?, 1, ?, ?)",
+          {id, number, proposal, by_run ? "{}" : proposal, ProcessOwner(), store::UnixTime(),
+           NextRevision()});
     }
     Refresh();
     return trials.at(number).record;
@@ -230,9 +252,11 @@ struct Study::Impl {
     if (const Parameter* known = space.Find(parameter.name)) {
       // In a study with a space, a trainer may ask for what it was given; the space's own range counts.
       if (by_run && !(*known == parameter))
-        throw Error(Code::kInvalidArgument,
-                    fmt::format("parameter \"{}\" of study \"{}\" was suggested with another range before: a range "
-                                "must stay the same within a study", parameter.name, options.name));
+        throw Error(
+            Code::kInvalidArgument,
+            fmt::format("parameter \"{}\" of study \"{}\" was suggested with another range before: a range "
+                        "must stay the same within a study",
+                        parameter.name, options.name));
     } else if (!by_run) {
       throw Error(Code::kInvalidArgument, fmt::format("parameter \"{}\" is not in the space of study \"{}\"",
                                                       parameter.name, options.name));
@@ -240,16 +264,21 @@ struct Study::Impl {
       space.Add(parameter);
       db.Run("UPDATE study SET space = ? WHERE id = ?", {space.ToText(), id});
     }
-    if (auto found = trial.record.params.find(parameter.name); found != trial.record.params.end()) return found->second;
+    if (auto found = trial.record.params.find(parameter.name); found != trial.record.params.end())
+      return found->second;
     if (!by_run)
-      throw Error(Code::kInvalidArgument, fmt::format("parameter \"{}\" is inactive in trial {}: its condition does "
-                                                      "not hold", parameter.name, number));
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("parameter \"{}\" is inactive in trial {}: its condition does "
+                              "not hold",
+                              parameter.name, number));
     Params params = trial.record.params;
     const auto proposed = trial.proposal.find(parameter.name);
-    params[parameter.name] = proposed != trial.proposal.end()
-                                 ? proposed->second
-                                 : Space::FromUnit(parameter, Rng(MixSeed(seed, HashName(parameter.name)),
-                                                                  static_cast<uint64_t>(number)).Uniform());
+    params[parameter.name] =
+        proposed != trial.proposal.end()
+            ? proposed->second
+            : Space::FromUnit(
+                  parameter,
+                  Rng(MixSeed(seed, HashName(parameter.name)), static_cast<uint64_t>(number)).Uniform());
     db.Run("UPDATE trials SET params = ?, revision = ? WHERE study = ? AND number = ?",
            {ParamsText(params), NextRevision(), id, number});
     Refresh();
@@ -259,19 +288,22 @@ struct Study::Impl {
   const Cached& Running(int64_t number) {
     const auto found = trials.find(number);
     if (found == trials.end())
-      throw Error(Code::kNotFound,
-                  fmt::format("trial {} is not in study \"{}\", which has {}", number, options.name, trials.size()));
+      throw Error(Code::kNotFound, fmt::format("trial {} is not in study \"{}\", which has {}", number,
+                                               options.name, trials.size()));
     if (found->second.record.state != TrialState::kRunning)
-      throw Error(Code::kFailedPrecondition, fmt::format("trial {} of study \"{}\" is already {}", number, options.name,
-                                                         TrialStateName(found->second.record.state)));
+      throw Error(Code::kFailedPrecondition,
+                  fmt::format("trial {} of study \"{}\" is already {}", number, options.name,
+                              TrialStateName(found->second.record.state)));
     return found->second;
   }
 
   void End(int64_t number, TrialState state, std::optional<double> value, const std::string& error) {
-    db.Run("UPDATE trials SET state = ?, value = ?, error = ?, owner = NULL, finished = ?, revision = ? WHERE study = ? "
-           "AND number = ?",
-           {std::string(TrialStateName(state)), value ? store::Value(*value) : store::Value(nullptr), error,
-            store::UnixTime(), NextRevision(), id, number});
+    db.Run(
+        "UPDATE trials SET state = ?, value = ?, error = ?, owner = NULL, finished = ?, revision = ? WHERE "
+        "study = ? "
+        "AND number = ?",
+        {std::string(TrialStateName(state)), value ? store::Value(*value) : store::Value(nullptr), error,
+         store::UnixTime(), NextRevision(), id, number});
     json detail = {{"trial", number}, {"state", TrialStateName(state)}};
     if (value) detail["value"] = *value;
     if (!error.empty()) detail["error"] = error;
@@ -331,9 +363,11 @@ void Study::Report(int64_t trial, int64_t step, double value, const std::string&
   impl_->Transact([&] {
     impl_->Refresh();
     impl_->Running(trial);
-    impl_->db.Run("INSERT OR REPLACE INTO reports (study, number, step, value, metrics, time) VALUES (?, ?, ?, ?, ?, ?)",
-                  {impl_->id, trial, step, std::isnan(value) ? store::Value(nullptr) : store::Value(value), metrics,
-                   store::UnixTime()});
+    impl_->db.Run(
+        "INSERT OR REPLACE INTO reports (study, number, step, value, metrics, time) VALUES (?, ?, ?, ?, ?, "
+        "?)",
+        {impl_->id, trial, step, std::isnan(value) ? store::Value(nullptr) : store::Value(value), metrics,
+         store::UnixTime()});
   });
 }
 
@@ -342,7 +376,9 @@ void Study::Tell(int64_t trial, double value) {
   impl_->Tell(trial, TrialState::kFailed, {}, fmt::format("its value is {}", value));
 }
 
-void Study::TellFailed(int64_t trial, const std::string& error) { impl_->Tell(trial, TrialState::kFailed, {}, error); }
+void Study::TellFailed(int64_t trial, const std::string& error) {
+  impl_->Tell(trial, TrialState::kFailed, {}, error);
+}
 
 void Study::TellPruned(int64_t trial, std::optional<double> value) {
   if (value && !std::isfinite(*value)) value.reset();
@@ -353,8 +389,10 @@ void Study::Release(int64_t trial) {
   impl_->Transact([&] {
     impl_->Refresh();
     impl_->Running(trial);
-    impl_->db.Run("UPDATE trials SET owner = NULL, attempts = attempts - 1, revision = ? WHERE study = ? AND number = ?",
-                  {impl_->NextRevision(), impl_->id, trial});
+    impl_->db.Run(
+        "UPDATE trials SET owner = NULL, attempts = attempts - 1, revision = ? WHERE study = ? AND number = "
+        "?",
+        {impl_->NextRevision(), impl_->id, trial});
   });
 }
 
@@ -369,8 +407,8 @@ std::vector<TrialRecord> Study::Trials() {
 std::vector<ReportRecord> Study::Reports(int64_t trial) {
   std::lock_guard lock(impl_->mutex);
   std::vector<ReportRecord> reports;
-  impl_->db.Query("SELECT step, value, time FROM reports WHERE study = ? AND number = ? ORDER BY step", {impl_->id, trial},
-                  [&](const Row& row) {
+  impl_->db.Query("SELECT step, value, time FROM reports WHERE study = ? AND number = ? ORDER BY step",
+                  {impl_->id, trial}, [&](const Row& row) {
                     reports.push_back({row.Int(0), row.IsNull(1) ? std::nan("") : row.Real(1), row.Real(2)});
                   });
   return reports;
@@ -381,7 +419,8 @@ std::optional<TrialRecord> Study::Best() {
   std::optional<TrialRecord> best;
   for (TrialRecord& trial : Trials()) {
     if (trial.state != TrialState::kDone) continue;
-    if (!best || (*trial.value != *best->value && (*trial.value < *best->value) == lower)) best = std::move(trial);
+    if (!best || (*trial.value != *best->value && (*trial.value < *best->value) == lower))
+      best = std::move(trial);
   }
   return best;
 }

@@ -38,40 +38,43 @@ struct ReportRecord {
 struct StudyOptions {
   std::string storage = "sqlite://";  // as store::Database::Open; this default: in memory
   std::string name = "study";
-  Space space;                 // empty: defined by run, through Suggest
+  Space space;  // empty: defined by run, through Suggest
   std::string direction = "minimize";
   std::string sampler = "auto";
   uint64_t seed = 0;
   bool load_if_exists = true;
-  bool must_exist = false;     // throws kNotFound when it is not there; space and direction are then the stored ones
+  bool must_exist =
+      false;  // throws kNotFound when it is not there; space and direction are then the stored ones
 };
 
-// A search, in a store. Whatever Ask, Report, Tell have returned from is on disk and survives kill -9. Several threads
-// and several processes may work on one study; each suggestion knows the running trials of all.
+// A search, in a store. Whatever Ask, Report, Tell have returned from is on disk and survives kill -9.
+// Several threads and several processes may work on one study; each suggestion knows the running trials of
+// all.
 //
-// A running trial whose process has died is handed out again, under its number and with its parameters, by the next
-// Ask of any process; after kMaxAttempts it fails. So a study that was killed and goes on makes the same trials as one
-// that was not. Processes are told apart by host, boot, process id and start time: a process that died on another host
-// cannot be seen to be dead, and its trials stay running.
+// A running trial whose process has died is handed out again, under its number and with its parameters, by
+// the next Ask of any process; after kMaxAttempts it fails. So a study that was killed and goes on makes the
+// same trials as one that was not. Processes are told apart by host, boot, process id and start time: a
+// process that died on another host cannot be seen to be dead, and its trials stay running.
 class STROP_API Study {
  public:
   static constexpr int64_t kMaxAttempts = 3;
 
-  // Creates or continues. When it continues, the stored seed holds. Throws kAlreadyExists when it is there and
-  // load_if_exists is false; kInvalidArgument when it is there with another space or direction.
+  // Creates or continues. When it continues, the stored seed holds. Throws kAlreadyExists when it is there
+  // and load_if_exists is false; kInvalidArgument when it is there with another space or direction.
   explicit Study(StudyOptions options);
   Study(Study&&) noexcept;
   ~Study();
 
-  // The next trial; nullopt when the study has `limit` trials that are finished or run elsewhere. Throws Exhausted.
+  // The next trial; nullopt when the study has `limit` trials that are finished or run elsewhere. Throws
+  // Exhausted.
   std::optional<TrialRecord> Ask(int64_t limit = std::numeric_limits<int64_t>::max());
-  // Define-by-run: the trial's value of a parameter, which the study's space learns. Throws kInvalidArgument when the
-  // name was suggested before with another range, or the study was made with a space that lacks it.
+  // Define-by-run: the trial's value of a parameter, which the study's space learns. Throws kInvalidArgument
+  // when the name was suggested before with another range, or the study was made with a space that lacks it.
   ParamValue Suggest(int64_t trial, const Parameter& parameter);
   // An intermediate value; a step reported twice keeps the later one. `metrics` is JSON, for people.
   void Report(int64_t trial, int64_t step, double value, const std::string& metrics = "{}");
-  // Ends a trial. A value that is not finite is a failure. Throw kFailedPrecondition when the trial is not running,
-  // kNotFound when there is none.
+  // Ends a trial. A value that is not finite is a failure. Throw kFailedPrecondition when the trial is not
+  // running, kNotFound when there is none.
   void Tell(int64_t trial, double value);
   void TellFailed(int64_t trial, const std::string& error);
   void TellPruned(int64_t trial, std::optional<double> value = {});

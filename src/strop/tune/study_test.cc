@@ -93,7 +93,8 @@ TEST_F(StudyTest, BestIgnoresFailedAndPruned) {
     options.name = direction;
     options.direction = direction;
     Study study(options);
-    for (double value : {3.0, 1.0, 2.0, 1.0, std::nan(""), double{INFINITY}}) study.Tell(study.Ask()->number, value);
+    for (double value : {3.0, 1.0, 2.0, 1.0, std::nan(""), double{INFINITY}})
+      study.Tell(study.Ask()->number, value);
     study.TellFailed(study.Ask()->number, "crashed");
     study.TellPruned(study.Ask()->number, 0.5);
     EXPECT_EQ(study.Best()->number, study.minimize() ? 1 : 0);

@@ -35,7 +35,8 @@ bool Trial::should_stop() const noexcept {
   return stop_ || (start_.deadline > 0 && now.count() >= start_.deadline);
 }
 
-void Trial::Done(const Metrics& metrics, const std::filesystem::path& model, const std::filesystem::path& checkpoint) {
+void Trial::Done(const Metrics& metrics, const std::filesystem::path& model,
+                 const std::filesystem::path& checkpoint) {
   TrainerMessage message;
   message.done = true;
   message.metrics = metrics;

@@ -24,8 +24,8 @@ double Log1mExp(double x) { return x > -M_LN2 ? std::log(-std::expm1(x)) : std::
 // log(φ(z) + z Φ(z)), equation 9 of Ament et al.; past -1000 the bracket is 1/z² to five digits.
 double LogH(double z) {
   if (z > -1) return std::log(Density(z) + z * Distribution(z));
-  const double tail = z > -1e3 ? Log1mExp(LogScaledErfc(-z * M_SQRT1_2) + std::log(-z) + kHalfLogHalfPi)
-                               : -2 * std::log(-z);
+  const double tail =
+      z > -1e3 ? Log1mExp(LogScaledErfc(-z * M_SQRT1_2) + std::log(-z) + kHalfLogHalfPi) : -2 * std::log(-z);
   return -0.5 * z * z - kHalfLog2Pi + tail;
 }
 
@@ -45,7 +45,8 @@ LogImprovement LogExpectedImprovement(double mean, double deviation, double best
   return {std::log(deviation) + log_h, -distribution / deviation, density / deviation};
 }
 
-double LogExpectedImprovement(const Gp& gp, double best, const Eigen::VectorXd& x, Eigen::VectorXd& gradient) {
+double LogExpectedImprovement(const Gp& gp, double best, const Eigen::VectorXd& x,
+                              Eigen::VectorXd& gradient) {
   const Gp::Point point = gp.PredictWithGradient(x);
   const LogImprovement log = LogExpectedImprovement(point.mean, point.deviation, best);
   gradient = log.by_mean * point.mean_gradient + log.by_deviation * point.deviation_gradient;

@@ -12,16 +12,17 @@ namespace strop::tune::gp {
 // σ (φ(z) + z Φ(z)), z = (best - mean) / σ. deviation > 0.
 STROP_API double ExpectedImprovement(double mean, double deviation, double best) noexcept;
 
-// Its logarithm and the logarithm's derivatives, accurate where the improvement itself underflows, which is where a
-// search for its maximum starts (Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian
-// Optimization", NeurIPS 2023).
+// Its logarithm and the logarithm's derivatives, accurate where the improvement itself underflows, which is
+// where a search for its maximum starts (Ament et al., "Unexpected Improvements to Expected Improvement for
+// Bayesian Optimization", NeurIPS 2023).
 struct LogImprovement {
   double value, by_mean, by_deviation;
 };
 STROP_API LogImprovement LogExpectedImprovement(double mean, double deviation, double best) noexcept;
 
 // The same at a point of a process, with its gradient.
-STROP_API double LogExpectedImprovement(const Gp& gp, double best, const Eigen::VectorXd& x, Eigen::VectorXd& gradient);
+STROP_API double LogExpectedImprovement(const Gp& gp, double best, const Eigen::VectorXd& x,
+                                        Eigen::VectorXd& gradient);
 // At the columns of `queries`.
 STROP_API Eigen::VectorXd LogExpectedImprovement(const Gp& gp, double best, const Eigen::MatrixXd& queries);
 

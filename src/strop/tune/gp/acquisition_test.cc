@@ -60,11 +60,14 @@ TEST(LogExpectedImprovementTest, DerivativesMatchFiniteDifferences) {
       const LogImprovement at = LogExpectedImprovement(mean, deviation, 0.1);
       const double h = 1e-5;
       const double by_mean = (LogExpectedImprovement(mean + h, deviation, 0.1).value -
-                              LogExpectedImprovement(mean - h, deviation, 0.1).value) / (2 * h);
+                              LogExpectedImprovement(mean - h, deviation, 0.1).value) /
+                             (2 * h);
       const double by_deviation = (LogExpectedImprovement(mean, deviation + h, 0.1).value -
-                                   LogExpectedImprovement(mean, deviation - h, 0.1).value) / (2 * h);
+                                   LogExpectedImprovement(mean, deviation - h, 0.1).value) /
+                                  (2 * h);
       EXPECT_NEAR(at.by_mean, by_mean, 1e-4 * (1 + std::abs(by_mean))) << mean << " " << deviation;
-      EXPECT_NEAR(at.by_deviation, by_deviation, 1e-4 * (1 + std::abs(by_deviation))) << mean << " " << deviation;
+      EXPECT_NEAR(at.by_deviation, by_deviation, 1e-4 * (1 + std::abs(by_deviation)))
+          << mean << " " << deviation;
     }
 }
 

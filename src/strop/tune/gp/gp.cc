@@ -28,7 +28,8 @@ Samples Thin(const Samples& samples) {
   std::stable_sort(order.begin(), order.end(),
                    [&](auto a, auto b) { return samples.outputs[a] < samples.outputs[b]; });
   const Eigen::Index best = kFitSamples / 4, rest = kFitSamples - best;
-  Samples thin{MatrixXd(kFitSamples, samples.points.cols()), VectorXd(kFitSamples), samples.group, samples.groups};
+  Samples thin{MatrixXd(kFitSamples, samples.points.cols()), VectorXd(kFitSamples), samples.group,
+               samples.groups};
   for (Eigen::Index i = 0; i < kFitSamples; ++i) {
     const Eigen::Index from = i < best ? i : best + (i - best) * (n - best) / rest;
     thin.points.row(i) = samples.points.row(order[static_cast<size_t>(from)]);
@@ -41,8 +42,7 @@ double Square(double x) { return x * x; }
 
 }  // namespace
 
-Prior::Prior(int groups)
-    : lengthscale_mean(-1 + 0.5 * std::log(std::max(1, groups))) {}
+Prior::Prior(int groups) : lengthscale_mean(-1 + 0.5 * std::log(std::max(1, groups))) {}
 
 Hyper Prior::Mode(int groups) const {
   return {VectorXd::Constant(groups, lengthscale_mean), signal_mean, noise_mean};

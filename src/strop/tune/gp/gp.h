@@ -18,11 +18,12 @@ struct STROP_API Samples {
   int groups = 0;
 };
 
-// Prior of the hyperparameters. Lengthscales are log-normal around a multiple of √groups (Hvarfner, Hellsten and Nardi,
-// "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024; Xu et al., ICLR 2025): the function is
-// taken to be simpler the more parameters there are. Their multiple, e^√2 with a deviation of √3, makes studies of
-// tens of trials settle too early: on Hartmann6 after 50 trials a fifth of twenty seeds stayed above -1.7; with these
-// numbers, and the sampler's doubt, 57 of 60 came below -2.8. Means and deviations are of the logarithms.
+// Prior of the hyperparameters. Lengthscales are log-normal around a multiple of √groups (Hvarfner, Hellsten
+// and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024; Xu et al., ICLR
+// 2025): the function is taken to be simpler the more parameters there are. Their multiple, e^√2 with a
+// deviation of √3, makes studies of tens of trials settle too early: on Hartmann6 after 50 trials a fifth of
+// twenty seeds stayed above -1.7; with these numbers, and the sampler's doubt, 57 of 60 came below -2.8.
+// Means and deviations are of the logarithms.
 struct STROP_API Prior {
   double lengthscale_mean, lengthscale_deviation = 1;
   double signal_mean = 0, signal_deviation = 1;
@@ -32,8 +33,8 @@ struct STROP_API Prior {
   Hyper Mode(int groups) const;
 };
 
-// Log marginal likelihood plus log prior, up to a constant, and its gradient by Hyper::ToVector() (Rasmussen and
-// Williams, 2006, equations 2.30 and 5.9). Not a number where the covariance is not positive definite.
+// Log marginal likelihood plus log prior, up to a constant, and its gradient by Hyper::ToVector() (Rasmussen
+// and Williams, 2006, equations 2.30 and 5.9). Not a number where the covariance is not positive definite.
 class STROP_API LogPosterior {
  public:
   LogPosterior(const Samples& samples, const Prior& prior);
@@ -46,8 +47,8 @@ class STROP_API LogPosterior {
 };
 
 // The most probable hyperparameters, by L-BFGS from the prior's mode and from long lengthscales. Of more than
-// kFitSamples samples it uses the best quarter and an even choice of the rest: the cost of a fit stays bounded, while
-// predictions use all samples.
+// kFitSamples samples it uses the best quarter and an even choice of the rest: the cost of a fit stays
+// bounded, while predictions use all samples.
 inline constexpr Eigen::Index kFitSamples = 160;
 STROP_API Hyper FitHyper(const Samples& samples);
 

@@ -54,7 +54,8 @@ Samples MakeSamples(const Question& question) {
 
   const Space& space = question.space;
   Samples samples;
-  samples.points.resize(static_cast<Eigen::Index>(trials.size()), static_cast<Eigen::Index>(space.dimensions()));
+  samples.points.resize(static_cast<Eigen::Index>(trials.size()),
+                        static_cast<Eigen::Index>(space.dimensions()));
   samples.outputs.resize(static_cast<Eigen::Index>(trials.size()));
   for (size_t t = 0; t < trials.size(); ++t) {
     const std::vector<double> point = space.ToPoint(trials[t]->params);
@@ -88,8 +89,8 @@ Gp Believe(const Gp& gp, const Hyper& hyper, const Question& question) {
   return Gp(std::move(samples), hyper);
 }
 
-// A candidate is a draw: one number of [0, 1] a parameter, inactive ones included, so that a change of a choice finds
-// values for the parameters that it makes active.
+// A candidate is a draw: one number of [0, 1] a parameter, inactive ones included, so that a change of a
+// choice finds values for the parameters that it makes active.
 using Draw = std::vector<double>;
 
 class Search {
@@ -105,11 +106,13 @@ class Search {
       const Params params = space_.FromDraw(draws[i]);
       if (taken_.Holds(params)) continue;
       const std::vector<double> point = space_.ToPoint(params);
-      points.col(static_cast<Eigen::Index>(owner.size())) = Eigen::Map<const VectorXd>(point.data(), points.rows());
+      points.col(static_cast<Eigen::Index>(owner.size())) =
+          Eigen::Map<const VectorXd>(point.data(), points.rows());
       owner.push_back(i);
     }
     if (owner.empty()) return scores;
-    const VectorXd log = LogExpectedImprovement(gp_, best_, points.leftCols(static_cast<Eigen::Index>(owner.size())));
+    const VectorXd log =
+        LogExpectedImprovement(gp_, best_, points.leftCols(static_cast<Eigen::Index>(owner.size())));
     for (size_t i = 0; i < owner.size(); ++i) scores[owner[i]] = log[static_cast<Eigen::Index>(i)];
     return scores;
   }
@@ -142,7 +145,8 @@ class Search {
         x[static_cast<Eigen::Index>(space_.offset(free[i]))] = u[static_cast<Eigen::Index>(i)];
       const double value = LogExpectedImprovement(gp_, best_, x, full_gradient);
       for (size_t i = 0; i < free.size(); ++i)
-        gradient[static_cast<Eigen::Index>(i)] = -full_gradient[static_cast<Eigen::Index>(space_.offset(free[i]))];
+        gradient[static_cast<Eigen::Index>(i)] =
+            -full_gradient[static_cast<Eigen::Index>(space_.offset(free[i]))];
       return -value;
     };
     const auto size = static_cast<Eigen::Index>(free.size());
@@ -152,7 +156,8 @@ class Search {
     options.max_evaluations = 30;
     options.gradient_tolerance = 1e-4;
     options.value_tolerance = 1e-6;
-    const LbfgsResult result = MinimizeLbfgs(loss, start, VectorXd::Zero(size), VectorXd::Ones(size), options);
+    const LbfgsResult result =
+        MinimizeLbfgs(loss, start, VectorXd::Zero(size), VectorXd::Ones(size), options);
     Draw moved = draw;
     for (Eigen::Index i = 0; i < size; ++i) moved[free[static_cast<size_t>(i)]] = result.x[i];
     // Whole numbers round here, so the score is taken anew.
@@ -171,7 +176,8 @@ class Search {
         const bool choice = std::holds_alternative<ChoiceList>(parameter.domain);
         const int64_t now = space_.IndexOf(p, params.at(parameter.name));
         const bool all = choice || values <= kFewValues;
-        for (int64_t v = all ? 0 : std::max<int64_t>(0, now - 1); v < (all ? values : std::min(values, now + 2)); ++v) {
+        for (int64_t v = all ? 0 : std::max<int64_t>(0, now - 1);
+             v < (all ? values : std::min(values, now + 2)); ++v) {
           if (v == now) continue;
           Draw neighbour = draw;
           neighbour[p] = choice ? (static_cast<double>(v) + 0.5) / static_cast<double>(values)
@@ -262,7 +268,8 @@ Params GpSampler::Ask(const Question& question) const {
   if (question.trial < StartupTrials(question.space) || valued < 3) return AskSobol(question);
 
   Samples samples = MakeSamples(question);
-  const Hyper hyper = question.trial % kDoubt == 0 ? Prior(samples.groups).Mode(samples.groups) : FitHyper(samples);
+  const Hyper hyper =
+      question.trial % kDoubt == 0 ? Prior(samples.groups).Mode(samples.groups) : FitHyper(samples);
   const Gp known(std::move(samples), hyper);
   // The lowest expected value of a finished trial: under noise the lowest observation is too good to be true.
   VectorXd mean, deviation;

@@ -15,7 +15,8 @@ using Function = std::function<double(const Params&)>;
 double X(const Params& params, const std::string& name) { return std::get<double>(params.at(name)); }
 
 // Best values of a study after `trials`, one a seed.
-std::vector<double> Best(const std::string& sampler, const Space& space, const Function& f, int64_t trials, uint64_t seeds) {
+std::vector<double> Best(const std::string& sampler, const Space& space, const Function& f, int64_t trials,
+                         uint64_t seeds) {
   std::vector<double> best;
   for (uint64_t seed = 0; seed < seeds; ++seed) {
     std::vector<Observation> finished;
@@ -23,7 +24,9 @@ std::vector<double> Best(const std::string& sampler, const Space& space, const F
       const Params params = MakeSampler(sampler)->Ask({space, finished, {}, true, seed, trial});
       finished.push_back({trial, params, f(params)});
     }
-    best.push_back(*std::min_element(finished.begin(), finished.end(), [](auto& a, auto& b) { return *a.value < *b.value; })->value);
+    best.push_back(*std::min_element(finished.begin(), finished.end(), [](auto& a, auto& b) {
+                      return *a.value < *b.value;
+                    })->value);
   }
   std::sort(best.begin(), best.end());
   return best;
@@ -41,14 +44,20 @@ double Branin(const Params& params) {
 // Dixon and Szegö, 1978; minimum -3.32237.
 double Hartmann6(const Params& params) {
   static constexpr double kAlpha[4] = {1, 1.2, 3, 3.2};
-  static constexpr double kA[4][6] = {{10, 3, 17, 3.5, 1.7, 8}, {0.05, 10, 17, 0.1, 8, 14},
-                                      {3, 3.5, 1.7, 10, 17, 8}, {17, 8, 0.05, 10, 0.1, 14}};
-  static constexpr double kP[4][6] = {{1312, 1696, 5569, 124, 8283, 5886}, {2329, 4135, 8307, 3736, 1004, 9991},
-                                      {2348, 1451, 3522, 2883, 3047, 6650}, {4047, 8828, 8732, 5743, 1091, 381}};
+  static constexpr double kA[4][6] = {{10, 3, 17, 3.5, 1.7, 8},
+                                      {0.05, 10, 17, 0.1, 8, 14},
+                                      {3, 3.5, 1.7, 10, 17, 8},
+                                      {17, 8, 0.05, 10, 0.1, 14}};
+  static constexpr double kP[4][6] = {{1312, 1696, 5569, 124, 8283, 5886},
+                                      {2329, 4135, 8307, 3736, 1004, 9991},
+                                      {2348, 1451, 3522, 2883, 3047, 6650},
+                                      {4047, 8828, 8732, 5743, 1091, 381}};
   double sum = 0;
   for (int i = 0; i < 4; ++i) {
     double inner = 0;
-    for (int j = 0; j < 6; ++j) inner += kA[i][j] * std::pow(X(params, std::string(1, static_cast<char>('a' + j))) - 1e-4 * kP[i][j], 2);
+    for (int j = 0; j < 6; ++j)
+      inner +=
+          kA[i][j] * std::pow(X(params, std::string(1, static_cast<char>('a' + j))) - 1e-4 * kP[i][j], 2);
     sum += kAlpha[i] * std::exp(-inner);
   }
   return -sum;
@@ -134,7 +143,8 @@ TEST(GpSamplerTest, FailedTrialsAreAvoidedNotFatal) {
     // The lowest values lie towards x = 0.7, right of which every trial crashes.
     const bool fails = x > 0.7;
     if (fails && trial >= 15) ++failed_late;
-    finished.push_back({trial, params, fails ? std::nullopt : std::optional(std::pow(x - 0.65, 2) + std::pow(y - 0.5, 2))});
+    finished.push_back(
+        {trial, params, fails ? std::nullopt : std::optional(std::pow(x - 0.65, 2) + std::pow(y - 0.5, 2))});
   }
   EXPECT_LE(failed_late, 5);
 }

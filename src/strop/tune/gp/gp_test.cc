@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include <Eigen/LU>
 #include <gtest/gtest.h>
+#include <Eigen/LU>
 
 #include "strop/base/rng.h"
 #include "strop/tune/gp/lbfgs.h"
@@ -63,7 +63,8 @@ TEST(GpTest, PosteriorIsTheTextbookFormula) {
   gp.Predict(queries, mean, deviation);
   for (Eigen::Index q = 0; q < queries.cols(); ++q) {
     VectorXd k(15);
-    for (Eigen::Index i = 0; i < 15; ++i) k[i] = Matern(samples, kHyper, samples.points.row(i), queries.col(q));
+    for (Eigen::Index i = 0; i < 15; ++i)
+      k[i] = Matern(samples, kHyper, samples.points.row(i), queries.col(q));
     EXPECT_NEAR(mean[q], k.dot(inverse * samples.outputs), 1e-6);
     EXPECT_NEAR(deviation[q], std::sqrt(std::exp(kHyper.log_signal) - k.dot(inverse * k)), 1e-6);
     const Gp::Point point = gp.PredictWithGradient(queries.col(q));
@@ -76,11 +77,13 @@ TEST(GpTest, LogPosteriorIsTheTextbookFormula) {
   const Samples samples = Random(15, 3);
   const Prior prior(samples.groups);
   const MatrixXd k = NaiveCovariance(samples);
-  auto penalty = [](double x, double mean, double deviation) { return -0.5 * std::pow((x - mean) / deviation, 2); };
-  const double expected = -0.5 * samples.outputs.dot(k.inverse() * samples.outputs) - 0.5 * std::log(k.determinant()) -
-                          7.5 * std::log(2 * M_PI) +
-                          penalty(-0.7, -1 + 0.5 * std::log(2.0), 1) + penalty(0.4, -1 + 0.5 * std::log(2.0), 1) +
-                          penalty(0.2, 0, 1) + penalty(-2.5, -6, 1.5);
+  auto penalty = [](double x, double mean, double deviation) {
+    return -0.5 * std::pow((x - mean) / deviation, 2);
+  };
+  const double expected =
+      -0.5 * samples.outputs.dot(k.inverse() * samples.outputs) - 0.5 * std::log(k.determinant()) -
+      7.5 * std::log(2 * M_PI) + penalty(-0.7, -1 + 0.5 * std::log(2.0), 1) +
+      penalty(0.4, -1 + 0.5 * std::log(2.0), 1) + penalty(0.2, 0, 1) + penalty(-2.5, -6, 1.5);
   VectorXd gradient;
   EXPECT_NEAR(LogPosterior(samples, prior)(kHyper.ToVector(), gradient), expected, 1e-6);
 }
@@ -130,12 +133,14 @@ TEST(LbfgsTest, FindsTheMinimumOfRosenbrocksFunction) {
   LbfgsOptions options;
   options.max_evaluations = 200;
   options.value_tolerance = 1e-16;
-  const auto free = MinimizeLbfgs(rosenbrock, Eigen::Vector2d(-1.2, 1), Eigen::Vector2d(-5, -5), Eigen::Vector2d(5, 5), options);
+  const auto free = MinimizeLbfgs(rosenbrock, Eigen::Vector2d(-1.2, 1), Eigen::Vector2d(-5, -5),
+                                  Eigen::Vector2d(5, 5), options);
   EXPECT_NEAR(free.x[0], 1, 1e-4);
   EXPECT_NEAR(free.x[1], 1, 1e-4);
   EXPECT_LT(free.evaluations, 100);
   // With x0 <= 0.5 the minimum is at (0.5, 0.25).
-  const auto bound = MinimizeLbfgs(rosenbrock, Eigen::Vector2d(-1.2, 1), Eigen::Vector2d(-5, -5), Eigen::Vector2d(0.5, 5), options);
+  const auto bound = MinimizeLbfgs(rosenbrock, Eigen::Vector2d(-1.2, 1), Eigen::Vector2d(-5, -5),
+                                   Eigen::Vector2d(0.5, 5), options);
   EXPECT_NEAR(bound.x[0], 0.5, 1e-9);
   EXPECT_NEAR(bound.x[1], 0.25, 1e-4);
 }

@@ -47,7 +47,8 @@ MatrixXd Matern52::Cross(const MatrixXd& points, const MatrixXd& queries) const 
   return k;
 }
 
-void Matern52::CrossWithGradient(const MatrixXd& points, const VectorXd& x, VectorXd& k, MatrixXd& gradient) const {
+void Matern52::CrossWithGradient(const MatrixXd& points, const VectorXd& x, VectorXd& k,
+                                 MatrixXd& gradient) const {
   Eigen::ArrayXd r2 = Eigen::ArrayXd::Zero(points.rows()), value, c;
   for (Eigen::Index d = 0; d < points.cols(); ++d)
     r2 += (points.col(d).array() - x[d]).square() * inverse_square_[d];

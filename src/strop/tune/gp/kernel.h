@@ -19,8 +19,8 @@ struct STROP_API Hyper {
   static Hyper FromVector(const Eigen::VectorXd& v);
 };
 
-// Matérn kernel of smoothness 5/2 with one lengthscale a group (Rasmussen and Williams, "Gaussian Processes for
-// Machine Learning", 2006, equation 4.17): s2 (1 + √5 r + 5/3 r²) exp(-√5 r), r² = Σ d²/l².
+// Matérn kernel of smoothness 5/2 with one lengthscale a group (Rasmussen and Williams, "Gaussian Processes
+// for Machine Learning", 2006, equation 4.17): s2 (1 + √5 r + 5/3 r²) exp(-√5 r), r² = Σ d²/l².
 class STROP_API Matern52 {
  public:
   Matern52(std::vector<int> group, const Hyper& hyper);
@@ -38,8 +38,8 @@ class STROP_API Matern52 {
   double signal_;
 };
 
-// Squared distances by group of all pairs (i, j < i) of rows of `points`, in the order (1,0) (2,0) (2,1) (3,0) …:
-// what the likelihood needs at every setting of the hyperparameters. [n (n - 1) / 2, groups].
+// Squared distances by group of all pairs (i, j < i) of rows of `points`, in the order (1,0) (2,0) (2,1)
+// (3,0) …: what the likelihood needs at every setting of the hyperparameters. [n (n - 1) / 2, groups].
 Eigen::MatrixXd PairDistances(const Eigen::MatrixXd& points, const std::vector<int>& group, int groups);
 
 // From r², elementwise and for a signal variance of 1: the kernel k, and the c of dk/dlog l_g = c d_g²/l_g².

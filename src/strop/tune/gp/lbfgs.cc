@@ -14,7 +14,8 @@ struct Pair {
 };
 
 // Variables at a bound that the gradient pushes outwards stay where they are.
-Eigen::ArrayXd FreeMask(const VectorXd& x, const VectorXd& gradient, const VectorXd& low, const VectorXd& high) {
+Eigen::ArrayXd FreeMask(const VectorXd& x, const VectorXd& gradient, const VectorXd& low,
+                        const VectorXd& high) {
   Eigen::ArrayXd mask(x.size());
   for (Eigen::Index i = 0; i < x.size(); ++i)
     mask[i] = (x[i] <= low[i] && gradient[i] > 0) || (x[i] >= high[i] && gradient[i] < 0) ? 0 : 1;
@@ -29,14 +30,15 @@ VectorXd Direction(const VectorXd& gradient, const Eigen::ArrayXd& mask, const s
     q -= alpha[i] * pairs[i].change;
   }
   if (!pairs.empty()) q /= pairs.back().rho * pairs.back().change.squaredNorm();
-  for (size_t i = 0; i < pairs.size(); ++i) q += (alpha[i] - pairs[i].rho * pairs[i].change.dot(q)) * pairs[i].step;
+  for (size_t i = 0; i < pairs.size(); ++i)
+    q += (alpha[i] - pairs[i].rho * pairs[i].change.dot(q)) * pairs[i].step;
   return -(q.array() * mask).matrix();
 }
 
 }  // namespace
 
-LbfgsResult MinimizeLbfgs(const Objective& objective, const VectorXd& start, const VectorXd& low, const VectorXd& high,
-                          const LbfgsOptions& options) {
+LbfgsResult MinimizeLbfgs(const Objective& objective, const VectorXd& start, const VectorXd& low,
+                          const VectorXd& high, const LbfgsOptions& options) {
   LbfgsResult best;
   best.x = start.cwiseMax(low).cwiseMin(high);
   VectorXd gradient(start.size()), next_gradient(start.size());

@@ -24,10 +24,12 @@ struct LbfgsResult {
   int evaluations = 0;
 };
 
-// Minimises inside the box low <= x <= high by limited-memory BFGS (Nocedal and Wright, "Numerical Optimization",
-// 2006, algorithm 7.4) on the variables that do not press against a bound, with a projected backtracking search. The
-// answer is never worse than the start. Where the objective answers a value that is not finite, it steps back.
-STROP_API LbfgsResult MinimizeLbfgs(const Objective& objective, const Eigen::VectorXd& start, const Eigen::VectorXd& low,
-                                    const Eigen::VectorXd& high, const LbfgsOptions& options = {});
+// Minimises inside the box low <= x <= high by limited-memory BFGS (Nocedal and Wright, "Numerical
+// Optimization", 2006, algorithm 7.4) on the variables that do not press against a bound, with a projected
+// backtracking search. The answer is never worse than the start. Where the objective answers a value that is
+// not finite, it steps back.
+STROP_API LbfgsResult MinimizeLbfgs(const Objective& objective, const Eigen::VectorXd& start,
+                                    const Eigen::VectorXd& low, const Eigen::VectorXd& high,
+                                    const LbfgsOptions& options = {});
 
 }  // namespace strop::tune::gp

@@ -33,7 +33,8 @@ Eigen::VectorXd WarpOutputs(const Eigen::VectorXd& outputs) {
     for (double& y : warped) {
       if (y <= median) continue;
       const auto equal = std::equal_range(sorted.begin(), sorted.end(), y);
-      const auto rank = 0.5 * static_cast<double>((equal.first - sorted.begin()) + (equal.second - sorted.begin()));
+      const auto rank =
+          0.5 * static_cast<double>((equal.first - sorted.begin()) + (equal.second - sorted.begin()));
       y = median + width * UpperQuantile(std::max(0.5, rank / static_cast<double>(n)));
     }
   }
