@@ -23,16 +23,19 @@ $(BUILD)/build.ninja: setup/requirements.txt | setup
 build: setup $(BUILD)/build.ninja
 	@tools/step "build $(PRESET)" cmake --build --preset $(PRESET)
 
-data: setup
+# Fashion-MNIST as Parquet, and a f32 model of it for the tests (examples/fashion/train.py run by hand, one epoch).
+data: build
 	@test -f $(DATA)/test.parquet || tools/step "Fashion-MNIST to Parquet" $(VENV) examples/fashion/data.py $(DATA)
+	@test -f $(DATA)/model.onnx || PYTHONPATH=$(BUILD) tools/step "f32 model for the tests" $(VENV) \
+	  examples/fashion/train.py --train $(DATA)/train.parquet --validation $(DATA)/test.parquet --width 32 --out_dir $(DATA)
 
-demo: build data
+demo: data
 	@PYTHONPATH=$(BUILD) PATH=$(CURDIR)/.venv/bin:$$PATH $(VENV) examples/fashion/demo.py --build $(BUILD) --data $(DATA)
 
-test: build data
+test: data
 	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) tests/run.py core
 
-test-all: build data
+test-all: data
 	@setup/setup.sh services
 	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) tests/run.py core slow
 

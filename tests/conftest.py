@@ -36,7 +36,7 @@ def strop(strop_bin):
 @pytest.fixture(scope="session")
 def fashion() -> dict[str, Path]:
     folder = ROOT / "build" / "data" / "fashion"
-    files = {name: folder / f"{name}.parquet" for name in ("train", "test")}
+    files = {"train": folder / "train.parquet", "test": folder / "test.parquet", "model": folder / "model.onnx"}
     for file in files.values():
         assert file.is_file(), f"{file} is missing: 'make data' makes it"
     return files

@@ -16,10 +16,8 @@ import pytest
 def world(tmp_path_factory, fashion):
     """The demo's f32 model, 1,000 rows to calibrate on and the test images to judge on."""
     folder = tmp_path_factory.mktemp("compress")
-    model = fashion["train"].parent / "model.onnx"
-    assert model.is_file(), f"{model} is missing: 'make data' makes it"
     pq.write_table(pq.read_table(fashion["train"]).slice(0, 1000), folder / "calibration.parquet")
-    return {"folder": folder, "model": model, "calibration": folder / "calibration.parquet", "test": fashion["test"]}
+    return {"folder": folder, "model": fashion["model"], "calibration": folder / "calibration.parquet", "test": fashion["test"]}
 
 
 def compress(strop_bin, world, output, *arguments, data=None, evaluation=None, **options):

@@ -28,8 +28,7 @@ def images(fashion):
 @pytest.fixture(scope="session")
 def demo(fashion, tmp_path_factory):
     """A copy of the demo's model, so that no plan of another run lies beside it."""
-    source = fashion["test"].parent / "model.onnx"
-    assert source.is_file(), f"{source} is missing: 'make data' makes it"
+    source = fashion["model"]
     path = tmp_path_factory.mktemp("demo") / "model.onnx"
     path.write_bytes(source.read_bytes())
     return path
