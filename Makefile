@@ -9,7 +9,7 @@ export PYTHON
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := true
 
-.PHONY: all setup build data demo test test-all check claims peers wheel clean
+.PHONY: all setup build data demo test test-all check peers wheel clean
 
 all: build
 
@@ -43,6 +43,12 @@ check: build
 	@tools/step "clang-format" tools/check-format
 	@tools/step "headers stand alone" cmake --build --preset $(PRESET) --target all_verify_interface_header_sets
 	@tools/step "clang-tidy" tools/check-tidy $(BUILD)
+
+# A peer in a venv of its own, never needed by users: make peers NAME=mlserver (bench/peers/mlserver.txt).
+peers:
+	@test -f bench/peers/$(NAME).txt || { echo "peers: NAME=$(NAME) is none of" bench/peers/*.txt; exit 2; }
+	@tools/step "peer $(NAME)" bash -c '$(PYTHON) -m venv .venv-peers/$(NAME) && \
+	  .venv-peers/$(NAME)/bin/pip install -r bench/peers/$(NAME).txt'
 
 wheel: setup
 	@tools/step "wheel in dist/" .venv/bin/pip wheel --no-build-isolation --no-deps -w dist .

@@ -1,5 +1,6 @@
 #include "strop/loop/verb_runner.h"
 
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -19,8 +20,36 @@ std::string LastLine(const std::string& text) {
   return text.substr(begin, end - begin + 1);
 }
 
-VerbRunner::VerbRunner(std::filesystem::path folder, std::filesystem::path logs, std::function<void()> tick)
-    : folder_(std::move(folder)), logs_(std::move(logs)), tick_(std::move(tick)) {
+namespace {
+
+// The lines that a growing file gained since the last call.
+class Follower {
+ public:
+  explicit Follower(const std::filesystem::path& file) : file_(file) {
+    file_.seekg(0, std::ios::end);
+  }
+  void ReadLines(const std::function<void(const std::string&)>& hear) {
+    file_.clear();
+    for (char c; file_.get(c);) {
+      if (c != '\n') {
+        line_ += c;
+        continue;
+      }
+      hear(line_);
+      line_.clear();
+    }
+  }
+
+ private:
+  std::ifstream file_;
+  std::string line_;
+};
+
+}  // namespace
+
+VerbRunner::VerbRunner(std::filesystem::path folder, std::filesystem::path logs, std::function<void()> tick,
+                       std::function<void(const std::string&)> hear)
+    : folder_(std::move(folder)), logs_(std::move(logs)), tick_(std::move(tick)), hear_(std::move(hear)) {
   std::filesystem::create_directories(logs_);
 }
 
@@ -34,10 +63,13 @@ std::string VerbRunner::Run(const std::string& verb, const std::vector<std::stri
   options.directory = folder_;
   options.output = log;
   options.stdout_file = result;
+  std::ofstream(log, std::ios::app);  // exists before it is followed
+  Follower follower(log);
   Process process(options);
   std::optional<int> status;
   while (!(status = process.Poll())) {
     tick_();
+    follower.ReadLines(hear_);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   if (*status != 0) {
