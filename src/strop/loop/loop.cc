@@ -47,8 +47,9 @@ class Loop {
                                   folder_ / "data")),
         server_(project_, splits_.at("validation"),
                 [this](const std::string& event, const std::string& detail) { store_.Log(event, detail); }),
-        verbs_(project_.folder(), folder_ / "logs", [this] { Tick(); },
-               [this](const std::string& line) { options_.say("  " + line); }),
+        verbs_(
+            project_.folder(), folder_ / "logs", [this] { Tick(); },
+            [this](const std::string& line) { options_.say("  " + line); }),
         state_(store_.Load()) {
     fs::create_directories(folder_ / "models");
   }

@@ -25,9 +25,7 @@ namespace {
 // The lines that a growing file gained since the last call.
 class Follower {
  public:
-  explicit Follower(const std::filesystem::path& file) : file_(file) {
-    file_.seekg(0, std::ios::end);
-  }
+  explicit Follower(const std::filesystem::path& file) : file_(file) { file_.seekg(0, std::ios::end); }
   void ReadLines(const std::function<void(const std::string&)>& hear) {
     file_.clear();
     for (char c; file_.get(c);) {
