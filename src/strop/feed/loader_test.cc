@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_error.h"
 #include "strop/feed/test_files.h"
 
 namespace strop::feed {
@@ -69,17 +70,6 @@ std::vector<int64_t> UpTo(int64_t n) {
   std::vector<int64_t> values(static_cast<size_t>(n));
   std::iota(values.begin(), values.end(), 0);
   return values;
-}
-
-template <class F>
-Error Thrown(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(Code::kInternal, "");
 }
 
 class LoaderTest : public testing::Test {

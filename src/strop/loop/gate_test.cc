@@ -5,10 +5,10 @@
 #include <arrow/api.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "strop/base/error.h"
 #include "strop/base/rng.h"
+#include "strop/base/test_folder.h"
 #include "strop/data/table.h"
 
 namespace strop::loop {
@@ -18,9 +18,6 @@ namespace fs = std::filesystem;
 
 class GateTest : public testing::Test {
  protected:
-  GateTest() { fs::create_directories(folder_); }
-  ~GateTest() override { fs::remove_all(folder_); }
-
   // Predictions of two classes that are right on `right` of `rows` rows; labels all 1 but for the first.
   fs::path Predictions(const std::string& name, int64_t rows, int64_t right, int64_t first_label = 1) {
     std::vector<float> scores;
@@ -40,7 +37,8 @@ class GateTest : public testing::Test {
     return file;
   }
 
-  const fs::path folder_ = fs::temp_directory_path() / ("strop_loop_gate_" + std::to_string(getpid()));
+  const TestFolder test_folder_;
+  const std::filesystem::path folder_ = test_folder_.path();
 };
 
 TEST_F(GateTest, PromotesWhatIsClearlyBetter) {

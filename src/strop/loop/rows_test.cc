@@ -5,9 +5,9 @@
 
 #include <arrow/api.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_folder.h"
 #include "strop/data/table.h"
 
 namespace strop::loop {
@@ -40,9 +40,8 @@ std::vector<int64_t> Labels(const fs::path& file) {
 
 class RowsTest : public testing::Test {
  protected:
-  RowsTest() { fs::create_directories(folder_); }
-  ~RowsTest() override { fs::remove_all(folder_); }
-  const fs::path folder_ = fs::temp_directory_path() / ("strop_loop_rows_" + std::to_string(getpid()));
+  const TestFolder test_folder_;
+  const std::filesystem::path folder_ = test_folder_.path();
 };
 
 TEST_F(RowsTest, ValidationIsTheFirstOfTheUniformShareAndNeverTrained) {

@@ -6,20 +6,15 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_folder.h"
 
 namespace strop::loop {
 namespace {
 
 class StateTest : public testing::Test {
  protected:
-  StateTest() {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~StateTest() override { std::filesystem::remove_all(folder_); }
-
-  const std::filesystem::path folder_ =
-      std::filesystem::temp_directory_path() / ("strop_loop_state_" + std::to_string(getpid()));
+  const TestFolder test_folder_;
+  const std::filesystem::path folder_ = test_folder_.path();
   const std::string url_ = "sqlite:///" + (folder_ / "strop.db").string();
 };
 

@@ -11,33 +11,20 @@
 #include <unistd.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_error.h"
+#include "strop/base/test_folder.h"
 
 namespace strop::store {
 namespace {
 
 using testing::HasSubstr;
 
-template <class Call>
-Error Thrown(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(Code::kInternal, "");
-}
-
 class DatabaseTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/strop_store_XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string Url(const std::string& name) const { return "sqlite:///" + (folder_ / name).string(); }
 
-  std::filesystem::path folder_;
+  const TestFolder test_folder_;
+  const std::filesystem::path folder_ = test_folder_.path();
 };
 
 TEST_F(DatabaseTest, KeepsEveryKindOfValue) {

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_error.h"
+#include "strop/base/test_folder.h"
 #include "strop/data/table.h"
 #include "strop/watch/capture_row.h"
 #include "strop/watch/label_import.h"
@@ -25,25 +27,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-template <class Call>
-Error Thrown(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(Code::kInternal, "");
-}
-
 class LabelQueueTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/strop_watch_XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   static Capture Row(int i, std::optional<Reason> wanted = std::nullopt) {
     Capture capture;
     capture.request_id = "r" + std::to_string(i);
@@ -75,7 +60,8 @@ class LabelQueueTest : public testing::Test {
   }
   std::string Path(const std::string& name) const { return (folder_ / name).string(); }
 
-  std::filesystem::path folder_;
+  const TestFolder test_folder_;
+  const std::filesystem::path folder_ = test_folder_.path();
   store::Database database_ = store::Database::Open("sqlite://");
   LabelQueue queue_{&database_};
 };

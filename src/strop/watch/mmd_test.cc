@@ -7,6 +7,7 @@
 
 #include "strop/base/error.h"
 #include "strop/base/rng.h"
+#include "strop/base/test_error.h"
 #include "strop/watch/detector.h"
 #include "strop/watch/rff.h"
 
@@ -43,17 +44,6 @@ int Alarms(Detector& detector, const Tensor& rows, int64_t window) {
     alarms += detector.Update(rows.Rows(begin, begin + window)).drift;
   }
   return alarms;
-}
-
-template <class Call>
-Error Thrown(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(Code::kInternal, "");
 }
 
 TEST(Features, InnerProductsAreTheKernel) {

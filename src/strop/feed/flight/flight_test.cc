@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_error.h"
 #include "strop/feed/flight/protocol.h"
 #include "strop/feed/loader.h"
 #include "strop/feed/service.h"
@@ -56,17 +57,6 @@ TEST_F(FlightTest, EveryBatchEqualsTheFiles) {
   }
   remote->Restore(local->state());
   EXPECT_TRUE(remote->Next());
-}
-
-template <class F>
-Error Thrown(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(Code::kInternal, "");
 }
 
 TEST_F(FlightTest, ErrorsKeepTheirCodeOverTheWire) {
