@@ -27,13 +27,14 @@ uint8_t* CopyElements(const arrow::ArrayData& array, int64_t begin, int64_t coun
     const int64_t size = static_cast<const arrow::FixedSizeListType*>(type)->list_size();
     return CopyElements(*array.child_data[0], first * size, count * size, out);
   }
-  const uint8_t* const bytes = array.buffers[1] ? array.buffers[1]->data() : nullptr;
+  if (count == 0) return out;  // an empty array may come without a buffer
+  const uint8_t* const bytes = array.buffers[1]->data();
   if (type->id() == arrow::Type::BOOL) {
     for (int64_t i = 0; i < count; ++i) out[i] = (bytes[(first + i) >> 3] >> ((first + i) & 7)) & 1;
     return out + count;
   }
   const int64_t width = static_cast<const arrow::FixedWidthType*>(type)->bit_width() / 8;
-  if (count > 0) std::memcpy(out, bytes + first * width, static_cast<size_t>(count * width));
+  std::memcpy(out, bytes + first * width, static_cast<size_t>(count * width));
   return out + count * width;
 }
 

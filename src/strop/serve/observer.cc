@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -227,8 +228,7 @@ void Observer::AskForLabels(const std::vector<watch::Capture>& captures, bool la
   Work& work = *work_;
   std::vector<watch::Wish> wishes;
   const auto choose = [&] {
-    const auto count =
-        static_cast<int64_t>(options_.uncertain_share * static_cast<double>(work.window.size()) + 0.5);
+    const auto count = std::llround(options_.uncertain_share * static_cast<double>(work.window.size()));
     const auto end = work.window.begin() + std::min<int64_t>(count, std::ssize(work.window));
     std::partial_sort(work.window.begin(), end, work.window.end(),
                       [](const auto& a, const auto& b) { return a.uncertainty > b.uncertainty; });

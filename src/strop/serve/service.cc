@@ -113,7 +113,9 @@ void Service::Stop() {
 }
 
 void Service::Handle(HttpRequest request, Respond respond) {
-  const bool infer = !request.path.empty() && request.path.back() == "infer";
+  const bool infer =
+      !request.path.empty() &&
+      request.path.back() == "infer";  // NOLINT(clang-analyzer-deadcode.DeadStores): read below
   HttpResponse response;
   try {
     Route(request, respond);

@@ -108,7 +108,7 @@ void Space::Validate() {
       if (!list)
         Reject(parameter.name, fmt::format("its condition names \"{}\", which is not a choice", parent));
       if (std::none_of(list->values.begin(), list->values.end(),
-                       [&](auto& v) { return SameValue(v, value); }))
+                       [&wanted = value](auto& v) { return SameValue(v, wanted); }))
         Reject(parameter.name,
                fmt::format("its condition {} = {} can never hold: {} is not one of its values", parent,
                            ValueText(value), ValueText(value)));

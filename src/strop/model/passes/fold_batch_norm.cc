@@ -41,8 +41,8 @@ bool ReadAffine(const Graph& graph, const Node& node, Affine& affine) {
   return true;
 }
 
-Tensor FromValues(const std::vector<double>& values, DType dtype, Shape shape) {
-  return Tensor::From<double>(std::move(shape), values).Cast(dtype);
+Tensor FromValues(const std::vector<double>& values, DType dtype, const Shape& shape) {
+  return Tensor::From<double>(shape, values).Cast(dtype);
 }
 
 // Multiplies the layer's weights and bias; the shared initializers of other nodes stay as they are.
