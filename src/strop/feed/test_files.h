@@ -18,6 +18,7 @@
 #include <arrow/util/key_value_metadata.h>
 #include <parquet/arrow/writer.h>
 
+#include "strop/base/test_folder.h"
 #include "strop/data/table.h"
 
 namespace strop::feed::test {
@@ -95,15 +96,10 @@ inline void WriteArrowFile(const std::filesystem::path& path, const arrow::Table
 // A folder of its own for one test, gone with it.
 class Folder {
  public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "strop-feed-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  std::filesystem::path operator/(const std::string& name) const { return folder_.path() / name; }
 
  private:
-  std::filesystem::path path_;
+  TestFolder folder_;
 };
 
 }  // namespace strop::feed::test

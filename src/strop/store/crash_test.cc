@@ -8,18 +8,17 @@
 
 #include "strop/store/database.h"
 
+#include "strop/base/test_folder.h"
+
 namespace strop::store {
 namespace {
 
 class Crash : public testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/strop_store_XXXXXX";
-    folder_ = mkdtemp(name);
     url_ = "sqlite:///" + (folder_ / "a.db").string();
     Database::Open(url_).Migrate(kTables);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // Runs `body` in a process of its own, in which nothing of the parent's SQLite is open.
   template <class Body>
@@ -35,7 +34,8 @@ class Crash : public testing::Test {
   }
 
   const Migrations kTables{"test", {"CREATE TABLE pairs(id INTEGER PRIMARY KEY, half INTEGER)"}};
-  std::filesystem::path folder_;
+  const TestFolder test_folder_;
+  const std::filesystem::path folder_ = test_folder_.path();
   std::string url_;
 };
 

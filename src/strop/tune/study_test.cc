@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strop/base/test_folder.h"
 #include "strop/tune/owner.h"
 
 namespace strop::tune {
@@ -28,12 +29,6 @@ double Bowl(const Params& params) {
 
 class StudyTest : public testing::Test {
  protected:
-  StudyTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "strop-study-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~StudyTest() override { std::filesystem::remove_all(folder_); }
-
   StudyOptions Options(const std::string& file, const std::string& sampler = "gp") const {
     return {(folder_ / file).string(), "s", Plane(), "minimize", sampler, 7, true, false};
   }
@@ -44,7 +39,8 @@ class StudyTest : public testing::Test {
     }
   }
 
-  std::filesystem::path folder_;
+  const TestFolder test_folder_;
+  const std::filesystem::path folder_ = test_folder_.path();
 };
 
 TEST_F(StudyTest, FiftyTrialsEqualTwentyFiveRestartTwentyFive) {
