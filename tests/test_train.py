@@ -182,18 +182,86 @@ def test_a_torch_of_another_version_is_refused(strop_bin, digits, tmp_path):
     assert "found torch 2.1.0+cpu" in done.stderr and "pip install 'torch==" in done.stderr
 
 
-def test_interrupting_leaves_no_partial_output(strop_bin, digits, tmp_path):
-    out = tmp_path / "out" / "out.onnx"
-    out.parent.mkdir()
+def endless(strop_bin, digits, out):
+    """A training that is at its first step or later, and would take hours."""
+    out.parent.mkdir(exist_ok=True)
     command = [strop_bin / "strop-train", digits / "model.onnx", "--data", digits / "rows.parquet", "--label", "label",
                "-o", out, "--epochs", 100000, "--constant-rate"]  # fmt: skip
-    running = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-    assert running.stderr.readline().startswith("training:")
+    running = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "STROP_PROGRESS": "json"})
+    assert json.loads(running.stderr.readline())["progress"] == "training"
+    return running
+
+
+def test_interrupting_keeps_the_epochs_that_were_finished(strop_bin, digits, tmp_path):
+    out = tmp_path / "out" / "out.onnx"
+    running = endless(strop_bin, digits, out)
+    while int(json.loads(running.stderr.readline())["note"].split()[1].split("/")[0]) < 5:
+        pass
     running.send_signal(signal.SIGINT)
-    assert running.wait(timeout=30) == 130
-    running = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-    assert running.stderr.readline().startswith("training:")
+    said, _ = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "stopped before the last epoch" in said
+    assert accuracy(out, digits / "held.parquet") > accuracy(digits / "model.onnx", digits / "held.parquet") + 0.1
+    assert [file.name for file in out.parent.iterdir()] == ["out.onnx"]
+
+
+def test_killed_it_leaves_no_partial_output(strop_bin, digits, tmp_path):
+    running = endless(strop_bin, digits, tmp_path / "out" / "out.onnx")
     time.sleep(0.1)
     running.kill()
-    running.wait(timeout=30)
-    assert list(out.parent.iterdir()) == []
+    running.communicate(timeout=30)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+STUDY = """
+[data]
+train = "{digits}/rows.parquet"
+label = "label"
+[train]
+command = ["{bin}/strop-train", "{digits}/model.onnx", "--label", "label", "--threads", "1"]
+budget = 3.0
+
+[tune]
+study = "finetune"
+trials = 3
+budget = 2.0
+metric = "{metric}"
+direction = "{direction}"
+sampler = "random"
+seed = 3
+
+[tune.space.learning_rate]
+type = "float"
+low = 1e-3
+high = 1e-1
+log = true
+
+[tune.space.{second}]
+type = "choice"
+values = [64, 128]
+"""
+
+
+def study(strop_bin, digits, folder, metric="accuracy", direction="maximize", second="batch"):
+    (folder / "strop.toml").write_text(STUDY.format(digits=digits, bin=strop_bin, metric=metric, direction=direction,
+                                                    second=second))
+    return lambda *arguments: subprocess.run([str(strop_bin / "strop"), "tune", "strop.toml", "--json", *arguments],
+                                             cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_it_is_a_trainer_of_strop_tune(strop_bin, digits, tmp_path):
+    tune = study(strop_bin, digits, tmp_path)
+    done = tune()
+    assert done.returncode == 0, done.stderr
+    best = json.loads(done.stdout)
+    assert best["best"]["value"] > 0.3
+    final = tune("--final", "-o", str(tmp_path / "final.onnx"))
+    assert final.returncode == 0, final.stderr
+    assert accuracy(tmp_path / "final.onnx", digits / "held.parquet") > 0.3
+
+
+def test_a_parameter_that_is_no_option_is_named(strop_bin, digits, tmp_path):
+    done = study(strop_bin, digits, tmp_path, second="breadth")()
+    assert done.returncode == 1
+    assert "breadth is no option of strop train" in done.stderr

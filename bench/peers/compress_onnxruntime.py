@@ -20,6 +20,7 @@ import onnxruntime
 import pyarrow.parquet as pq
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from tqdm import tqdm
 
 import strop.engine
 from strop.compress import compress
@@ -117,10 +118,10 @@ def main():
                 session = onnxruntime_session(file, arguments.threads)
                 runners[name] = lambda x, session=session: session.run(["logits"], {"image": x})[0]
         rows = {}
-        for name, run in runners.items():
+        for name, run in tqdm(runners.items(), desc="answers of each model", disable=None):
             answers = np.concatenate([run(images[i : i + 500]) for i in range(0, len(images), 500)])
             rows[name] = {"accuracy": float((answers.argmax(1) == labels).mean()), "bytes": files[name].stat().st_size}
-        for batch in (1, 64):
+        for batch in tqdm((1, 64), desc="latency at each batch size", disable=None):
             for name, value in median_times(runners, images[:batch], arguments.seconds).items():
                 rows[name][f"ms_batch_{batch}"] = round(value, 4)
     print(json.dumps({

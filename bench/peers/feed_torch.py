@@ -10,9 +10,9 @@ loaded once and not timed; Strop reads the file in every epoch. torch's entries,
     gathered  __getitems__ gathers the batch by one index into the tensors, the collate passes it on: the least a
               DataLoader can do
 
-each with 0, 1 and 2 workers (persistent), and with 0 workers and one OpenMP thread. Epochs of all entries alternate, so that a busy machine slows all alike; the
-median of the epochs after a first that warms up counts. Each epoch's labels are summed and its rows counted, and must
-agree with the file.
+each with 0, 1 and 2 workers (persistent), and with 0 workers and one OpenMP thread. Epochs of all entries alternate,
+so that a busy machine slows all alike; the median of the epochs after a first that warms up counts. Each epoch's
+labels are summed and its rows counted, and must agree with the file.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 import torch
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 import strop
 
@@ -124,7 +125,7 @@ def main():
     runs = entries(arguments.path, images, labels, arguments.batch, arguments.seed)
     times = {name: [] for name in runs}
     threads = torch.get_num_threads()
-    for epoch in range(arguments.epochs + 1):
+    for epoch in tqdm(range(arguments.epochs + 1), desc="epochs of each loader", disable=None):
         for name, run in runs.items():
             torch.set_num_threads(1 if "1 thread" in name else threads)
             seconds = timed(run, epoch, want)

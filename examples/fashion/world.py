@@ -123,6 +123,19 @@ class World:
     def say(self, text: str) -> None:
         print(f"world: {text}", file=sys.stderr, flush=True)
 
+    def progress(self, what: str, done: int, total: int) -> None:
+        """A line that strop run, which sets STROP_PROGRESS, shows as a bar."""
+        if os.environ.get("STROP_PROGRESS") == "json":
+            print(json.dumps({"progress": what, "done": done, "total": total}), file=sys.stderr, flush=True)
+
+    def send_all(self, phase: Phase, numbers: range, corrupted: bool, name: str) -> None:
+        """Sends each of `numbers` once, and waits."""
+        threads = self.send(phase, once(numbers), corrupted, threading.Event(), name)
+        while any(thread.is_alive() for thread in threads):
+            self.progress(f"{name} traffic", len(phase.champion), len(numbers))
+            time.sleep(0.2)
+        self.progress(f"{name} traffic", len(phase.champion), len(numbers))
+
     def send(self, phase: Phase, numbers, corrupted: bool, stop: threading.Event, name: str) -> list[threading.Thread]:
         """Starts the clients over `numbers` (an iterator they share); they end with it or with `stop`."""
         numbers = iter(numbers)
@@ -222,8 +235,7 @@ def play(world: World, loop_dir: Path, retrain_labels: int) -> dict:
     # 1. A clean phase raises no alarm.
     clean = Phase()
     world.say(f"1 clean traffic, {len(CLEAN)} images")
-    for thread in world.send(clean, once(CLEAN), False, threading.Event(), "clean"):
-        thread.join()
+    world.send_all(clean, CLEAN, False, "clean")
     world.wait("the observer to see the clean traffic", lambda: world.status()["captures"] >= len(clean.champion))
     measured["accuracy_before"] = clean.accuracy("champion")
     measured["false_alarms"] = world.status()["alarms"]
@@ -269,8 +281,7 @@ def play(world: World, loop_dir: Path, retrain_labels: int) -> dict:
     measured["labels"] = world.labels_given
 
     after = Phase()
-    for thread in world.send(after, once(AFTER_SWAP), True, threading.Event(), "after"):
-        thread.join()
+    world.send_all(after, AFTER_SWAP, True, "after")
     measured["accuracy_retrained"] = after.accuracy("champion")
     measured["accuracy_control"] = after.accuracy("control")
 

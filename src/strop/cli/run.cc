@@ -22,6 +22,9 @@ int main(int argc, char** argv) {
         loop::LoopOptions options;
         options.once = once;
         options.say = [&](const std::string& line) { console.Say(line); };
+        options.progress = [&](const Progress& now) {
+          console.Progress(now.what, now.done, now.total, now.note);
+        };
         options.tick = [] { cli::ThrowIfInterrupted(); };
         const loop::LoopResult result = loop::RunLoop(Project::Load(file), options);
         if (result.companion_status != 0) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "strop/model/graph.h"
 #include "strop/train/columns.h"
 #include "strop/train/trainer.h"
+#include "strop/tune/trial.h"
 
 namespace strop::cli {
 namespace {
@@ -30,6 +32,9 @@ struct TrainArguments {
   train::FitOptions fit;
   int64_t batch = 128;
   bool constant_rate = false;
+  CLI::App* app = nullptr;  // that read them
+
+  bool Given(const char* option) const { return app->count(option) > 0; }
 };
 
 // libstrop_train needs torch's libraries. It is opened here, not linked, so that a missing torch is one clear
@@ -70,7 +75,6 @@ class LoaderSource : public train::BatchSource {
   }
 
   std::optional<TensorMap> Next() override {
-    ThrowIfInterrupted();
     const std::optional<feed::Batch> batch = loader_->Next();
     if (!batch) return std::nullopt;
     TensorMap tensors;
@@ -90,12 +94,12 @@ class LoaderSource : public train::BatchSource {
 };
 
 void AddOptions(CLI::App& app, TrainArguments& arguments) {
+  arguments.app = &app;
   app.add_option("model", arguments.model, "The ONNX model to start from")->required();
   app.add_option("--data", arguments.data,
-                 "Labelled rows to train on: a path or glob of Parquet or Arrow files")
-      ->required();
+                 "Labelled rows to train on: a path or glob of Parquet or Arrow files");
   app.add_option("--label", arguments.fit.label, "Column with the label")->required();
-  app.add_option("-o,--output", arguments.output, "Where the trained model goes")->required();
+  app.add_option("-o,--output", arguments.output, "Where the trained model goes");
   app.add_option("--validation", arguments.validation, "Labelled rows that decide which epoch is kept");
   app.add_option("--epochs", arguments.fit.epochs, "Passes over the data")->capture_default_str();
   app.add_option("--learning-rate", arguments.fit.learning_rate, "Of the first step")->capture_default_str();
@@ -114,9 +118,51 @@ void AddOptions(CLI::App& app, TrainArguments& arguments) {
   app.add_option("--threads", arguments.fit.threads, "0: every usable CPU")->capture_default_str();
 }
 
+// A parameter of the trial is the option of its name: learning_rate is --learning-rate.
+void SetOption(CLI::App& app, const std::string& parameter, const std::string& value) {
+  std::string name = "--" + parameter;
+  std::replace(name.begin(), name.end(), '_', '-');
+  CLI::Option* option = app.get_option_no_throw(name);
+  if (option == nullptr) {
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("the trial's parameter {} is no option of strop train: expected one of its --help, "
+                    "as learning_rate for --learning-rate",
+                    parameter));
+  }
+  option->clear();
+  option->add_result(value);
+  option->run_callback();
+}
+
+// What the command line left open is as the trial says.
+void TakeFrom(const tune::StartMessage& start, TrainArguments& arguments) {
+  const auto open = [&](const char* option) { return !arguments.Given(option); };
+  if (!start.from.empty()) arguments.model = start.from;
+  if (open("--data")) arguments.data = start.train;
+  if (open("--validation")) arguments.validation = start.validation;
+  if (open("--output")) arguments.output = std::filesystem::path(start.out_dir) / "model.onnx";
+  if (open("--epochs")) arguments.fit.epochs = std::max(1, static_cast<int>(std::lround(start.budget)));
+  if (open("--seed")) arguments.fit.seed = start.seed;
+  if (open("--metric") && start.metric != "loss") arguments.fit.metric = start.metric;
+  for (const auto& [name, value] : start.params) SetOption(*arguments.app, name, tune::ValueText(value));
+  if (arguments.validation.empty() && start.metric != "loss") {
+    throw Error(Code::kInvalidArgument,
+                fmt::format("the study looks at {}, which needs rows to judge on: give "
+                            "--validation, or [tune] metric = \"loss\"",
+                            start.metric));
+  }
+}
+
+void RequireArguments(const TrainArguments& arguments) {
+  if (arguments.data.empty()) throw CLI::RequiredError("--data");
+  if (arguments.output.empty()) throw CLI::RequiredError("--output");
+}
+
 std::string Text(const train::FitResult& result, const std::string& output, double seconds) {
   std::string text = fmt::format("{}: {} epochs of {} rows in {:.1f}s, loss {:.4f}", output, result.epochs,
                                  result.rows, seconds, result.train_loss);
+  if (result.stopped) text += "; stopped before the last epoch";
   if (!result.validation) return text;
   text += fmt::format("; validation {} {:.4f} -> {:.4f}", result.validation->metric,
                       result.validation->before, result.validation->after);
@@ -128,8 +174,35 @@ std::string Text(const train::FitResult& result, const std::string& output, doub
   return text;
 }
 
+nlohmann::json Json(const train::FitResult& result, const std::string& output, double seconds) {
+  nlohmann::json json = {{"model", output},
+                         {"epochs", result.epochs},
+                         {"kept_epoch", result.kept_epoch},
+                         {"stopped", result.stopped},
+                         {"train_loss", result.train_loss},
+                         {"validation", nullptr},
+                         {"rows", result.rows},
+                         {"seconds", seconds}};
+  if (result.validation) {
+    json["validation"] = {{"metric", result.validation->metric},
+                          {"before", result.validation->before},
+                          {"after", result.validation->after}};
+  }
+  return json;
+}
+
+// What is told of an epoch: its validation under the name that the study looks at, and its loss.
+tune::Metrics EpochMetrics(const train::FitProgress& now, const std::string& metric) {
+  tune::Metrics metrics = {{"loss", now.loss}};
+  if (now.validation) metrics[metric] = *now.validation;
+  return metrics;
+}
+
 int Run(TrainArguments& arguments, Console& console) {
   const auto start = std::chrono::steady_clock::now();
+  std::optional<tune::Trial> trial = tune::Trial::FromEnvironment();
+  if (trial) TakeFrom(trial->start(), arguments);
+  RequireArguments(arguments);
   train::FitOptions& fit = arguments.fit;
   fit.cosine = !arguments.constant_rate;
   fit.optimizer = arguments.optimizer == "adam" ? train::Optimizer::kAdam : train::Optimizer::kAdamW;
@@ -148,24 +221,23 @@ int Run(TrainArguments& arguments, Console& console) {
         std::string note = fmt::format("epoch {}/{}, loss {:.4f}", now.epoch, fit.epochs, now.loss);
         if (now.validation) note += fmt::format(", validation {:.4f}", *now.validation);
         console.Progress("training", now.step, now.steps, note);
+        if (trial && now.epoch_over) trial->Report(now.epoch, EpochMetrics(now, trial->start().metric));
+        return !Interrupted() && !(trial && trial->should_stop());
       });
+  if (result.stopped && result.epochs == 0) {
+    throw Error(Code::kCancelled, "stopped before the end of the first epoch; nothing is written");
+  }
   result.model.Save(arguments.output);
+  if (trial) {
+    tune::Metrics kept;
+    if (result.validation) kept[trial->start().metric] = result.validation->after;
+    trial->Done(kept, std::filesystem::absolute(arguments.output));
+  }
 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  nlohmann::json json = {{"model", arguments.output.string()},
-                         {"epochs", result.epochs},
-                         {"kept_epoch", result.kept_epoch},
-                         {"train_loss", result.train_loss},
-                         {"validation", nullptr},
-                         {"rows", result.rows},
-                         {"seconds", seconds}};
-  if (result.validation) {
-    json["validation"] = {{"metric", result.validation->metric},
-                          {"before", result.validation->before},
-                          {"after", result.validation->after}};
-  }
-  console.Result(json, Text(result, arguments.output.string(), seconds));
-  return 0;
+  console.Result(Json(result, arguments.output.string(), seconds),
+                 Text(result, arguments.output.string(), seconds));
+  return result.stopped && Interrupted() ? 130 : 0;
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include "strop/base/error.h"
 #include "strop/base/log.h"
+#include "strop/base/progress.h"
 
 namespace strop::cli {
 namespace {
@@ -45,6 +46,26 @@ bool IsTerminal() {
 size_t TerminalWidth() {
   struct winsize size {};
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+enum class Shown { kBar, kJson, kPlain };
+
+Shown HowShown() {
+  const char* asked = std::getenv(kProgressVariable);
+  if (asked != nullptr && std::strcmp(asked, "json") == 0) return Shown::kJson;
+  return IsTerminal() ? Shown::kBar : Shown::kPlain;
+}
+
+std::chrono::milliseconds Pause(Shown shown) {
+  return shown == Shown::kPlain ? std::chrono::seconds(10) : std::chrono::milliseconds(100);
+}
+
+std::string Bar(int64_t done, int64_t total) {
+  constexpr size_t kWidth = 24;
+  const double share = std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0);
+  const auto filled = static_cast<size_t>(share * kWidth);
+  return fmt::format("  [{}{}] {:3.0f}%", std::string(filled, '#'), std::string(kWidth - filled, '.'),
+                     share * 100);
 }
 
 std::string DurationText(double seconds) {
@@ -91,37 +112,33 @@ void Console::Progress(const std::string& what, int64_t done, int64_t total, con
   if (quiet) return;
   std::lock_guard lock(mutex_);
   const auto now = Clock::now();
-  const bool terminal = IsTerminal();
+  const Shown shown = HowShown();
   const bool first = what != what_;
   if (first) {
     what_ = what;
     started_ = now;
   }
   const bool last = total > 0 && done >= total;
-  const auto pause = terminal ? std::chrono::milliseconds(first || last ? 0 : 100) : std::chrono::seconds(10);
-  if (last_shown_ != Clock::time_point{} && now - last_shown_ < pause) return;
+  const bool at_once = shown != Shown::kPlain && (first || last);
+  if (!at_once && last_shown_ != Clock::time_point{} && now - last_shown_ < Pause(shown)) return;
   last_shown_ = now;
 
-  const double seconds = std::chrono::duration<double>(now - started_).count();
+  if (shown == Shown::kJson) {
+    fmt::print(stderr, "{}\n", strop::Progress{what, done, total, note}.ToLine());
+    return;
+  }
   std::string counts = total > 0 ? fmt::format("{}/{}", done, total) : fmt::format("{}", done);
+  const double seconds = std::chrono::duration<double>(now - started_).count();
   if (total > 0 && done > 0 && !last && seconds >= 1) {
     counts += fmt::format(
         "  {} left", DurationText(seconds / static_cast<double>(done) * static_cast<double>(total - done)));
   }
   if (!note.empty()) counts += "  " + note;
-  const double share =
-      total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
-  if (!terminal) {
+  if (shown == Shown::kPlain) {
     fmt::print(stderr, "{}: {}\n", what, counts);
     return;
   }
-  constexpr size_t kBar = 24;
-  const auto filled = static_cast<size_t>(share * kBar);
-  std::string line = what;
-  if (total > 0)
-    line += fmt::format("  [{}{}] {:3.0f}%", std::string(filled, '#'), std::string(kBar - filled, '.'),
-                        share * 100);
-  line += "  " + counts;
+  std::string line = what + (total > 0 ? Bar(done, total) : "") + "  " + counts;
   if (line.size() >= TerminalWidth()) line.resize(TerminalWidth() - 1);
   fmt::print(stderr, "\r\x1b[K{}", line);  // a cursor movement, not a colour: NO_COLOR does not forbid it
   std::fflush(stderr);

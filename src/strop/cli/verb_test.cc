@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
+#include "strop/base/progress.h"
 
 namespace strop::cli {
 namespace {
@@ -161,6 +162,20 @@ TEST(VerbTest, ProgressIsABarOnATerminal) {
   EXPECT_THAT(outcome.err, HasSubstr("100%  1000/1000"));
   EXPECT_THAT(outcome.err, HasSubstr("unknown  7\r\nstrop try: disk full\r\n"));
   EXPECT_EQ(RunTry({"-q"}, body, true).err, "strop try: disk full\r\n");
+}
+
+TEST(VerbTest, ProgressIsLinesForTheProcessThatAsked) {
+  const auto body = [](Console& console) {
+    setenv(kProgressVariable, "json", 1);
+    for (int i = 1; i <= 1000; ++i) console.Progress("rows", i, 1000, "fast");
+    console.Say("done");
+    return 0;
+  };
+  const Outcome outcome = RunTry({}, body, true);
+  EXPECT_EQ(outcome.err,
+            "{\"done\":1,\"note\":\"fast\",\"progress\":\"rows\",\"total\":1000}\r\n"
+            "{\"done\":1000,\"note\":\"fast\",\"progress\":\"rows\",\"total\":1000}\r\n");
+  EXPECT_EQ(RunTry({"--quiet"}, body).err, "");
 }
 
 TEST(VerbTest, AFullDiskUnderStdoutIsAFailure) {

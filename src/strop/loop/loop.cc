@@ -12,9 +12,11 @@
 #include "strop/base/error.h"
 #include "strop/base/line_socket.h"
 #include "strop/base/process.h"
+#include "strop/base/progress.h"
 #include "strop/base/rng.h"
 #include "strop/data/split.h"
 #include "strop/data/table.h"
+#include "strop/loop/follower.h"
 #include "strop/loop/gate.h"
 #include "strop/loop/rows.h"
 #include "strop/loop/server.h"
@@ -49,7 +51,7 @@ class Loop {
                 [this](const std::string& event, const std::string& detail) { store_.Log(event, detail); }),
         verbs_(
             project_.folder(), folder_ / "logs", [this] { Tick(); },
-            [this](const std::string& line) { options_.say("  " + line); }),
+            [this](const std::string& line) { Hear(line); }),
         state_(store_.Load()) {
     fs::create_directories(folder_ / "models");
   }
@@ -94,9 +96,19 @@ class Loop {
  private:
   bool Done() const { return options_.once && swapped_; }
 
+  // A line of a verb or of the companion: how far it is, or something for people.
+  void Hear(const std::string& line) {
+    if (const auto progress = Progress::FromLine(line)) {
+      options_.progress(*progress);
+    } else {
+      options_.say("  " + line);
+    }
+  }
+
   void Tick() {
     options_.tick();
     server_.KeepAlive();
+    if (companion_lines_) companion_lines_->ReadLines([this](const std::string& line) { Hear(line); });
   }
 
   void Pause() {
@@ -155,7 +167,10 @@ class Loop {
     companion.directory = project_.folder();
     companion.env = {{"STROP_HTTP", server_.http()},
                      {"STROP_PROJECT", project_.file.string()},
-                     {"STROP_LOOP_DIR", folder_.string()}};
+                     {"STROP_LOOP_DIR", folder_.string()},
+                     {kProgressVariable, "json"}};
+    companion.output = folder_ / "logs" / "companion.log";
+    companion_lines_.emplace(companion.output);
     companion_.emplace(companion);
   }
 
@@ -184,10 +199,11 @@ class Loop {
     options_.say(fmt::format("label: waiting for {} labels, {} of them uniform", wanted,
                              project_.loop.validation_labels));
     int64_t labels = 0;
-    while (UniformLabels() < project_.loop.validation_labels ||
-           (labels = store_.LabelsSince(state_.alarm_time, "any")) < wanted) {
+    while ((labels = store_.LabelsSince(state_.alarm_time, "any")) < wanted ||
+           UniformLabels() < project_.loop.validation_labels) {
       if (CompanionLeft())
         throw Error(Code::kFailedPrecondition, "the companion ended before there were enough labels");
+      options_.progress({"label", labels - state_.labels_used, project_.loop.retrain_labels, ""});
       ConsiderOffer();
       Pause();
     }
@@ -310,6 +326,7 @@ class Loop {
     if (!companion_) return 0;
     std::optional<int> status;
     while (!(status = companion_->Poll())) Pause();
+    Tick();  // its last lines
     return *status;
   }
 
@@ -323,6 +340,7 @@ class Loop {
   VerbRunner verbs_;
   LoopState state_;
   std::optional<Process> companion_;
+  std::optional<Follower> companion_lines_;
   bool swapped_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "strop/base/api.h"
+#include "strop/base/progress.h"
 #include "strop/base/project.h"
 
 namespace strop::loop {
@@ -12,6 +13,8 @@ struct STROP_API LoopOptions {
   bool once = false;  // end after one drift -> retrain -> swap, and after the companion
   // Called with what begins or happened, for people.
   std::function<void(const std::string&)> say = [](const std::string&) {};
+  // Called with how far the verb that runs, the wait for labels or the companion is.
+  std::function<void(const Progress&)> progress = [](const Progress&) {};
   // Called many times a second; throws to stop the loop, which keeps its place.
   std::function<void()> tick = [] {};
 };

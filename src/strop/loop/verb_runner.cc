@@ -1,6 +1,5 @@
 #include "strop/loop/verb_runner.h"
 
-#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -9,6 +8,8 @@
 #include "strop/base/error.h"
 #include "strop/base/file.h"
 #include "strop/base/process.h"
+#include "strop/base/progress.h"
+#include "strop/loop/follower.h"
 
 namespace strop::loop {
 
@@ -19,31 +20,6 @@ std::string LastLine(const std::string& text) {
   const size_t begin = newline == std::string::npos ? 0 : newline + 1;
   return text.substr(begin, end - begin + 1);
 }
-
-namespace {
-
-// The lines that a growing file gained since the last call.
-class Follower {
- public:
-  explicit Follower(const std::filesystem::path& file) : file_(file) { file_.seekg(0, std::ios::end); }
-  void ReadLines(const std::function<void(const std::string&)>& hear) {
-    file_.clear();
-    for (char c; file_.get(c);) {
-      if (c != '\n') {
-        line_ += c;
-        continue;
-      }
-      hear(line_);
-      line_.clear();
-    }
-  }
-
- private:
-  std::ifstream file_;
-  std::string line_;
-};
-
-}  // namespace
 
 VerbRunner::VerbRunner(std::filesystem::path folder, std::filesystem::path logs, std::function<void()> tick,
                        std::function<void(const std::string&)> hear)
@@ -61,7 +37,7 @@ std::string VerbRunner::Run(const std::string& verb, const std::vector<std::stri
   options.directory = folder_;
   options.output = log;
   options.stdout_file = result;
-  std::ofstream(log, std::ios::app);  // exists before it is followed
+  options.env = {{kProgressVariable, "json"}};
   Follower follower(log);
   Process process(options);
   std::optional<int> status;
@@ -70,6 +46,7 @@ std::string VerbRunner::Run(const std::string& verb, const std::vector<std::stri
     follower.ReadLines(hear_);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
+  follower.ReadLines(hear_);
   if (*status != 0) {
     throw Error(Code::kInternal, fmt::format("strop {} ended with {}: {} (its log: {})", verb, *status,
                                              LastLine(ReadFile(log)), log.string()));

@@ -74,6 +74,29 @@ double LearningRate(const FitOptions& options, int64_t step, int64_t steps) {
          (1 + std::cos(std::numbers::pi * static_cast<double>(step) / static_cast<double>(steps)));
 }
 
+// The rows of the next epoch, trained on; nullopt when `progress` ended it before it was over.
+std::optional<int64_t> TrainEpoch(Module& module, BatchSource& training, const FitOptions& options,
+                                  const ProgressCallback& progress, FitProgress* now) {
+  double loss_sum = 0;
+  int64_t rows = 0;
+  ++now->epoch;
+  now->epoch_over = false;
+  now->validation.reset();
+  while (std::optional<TensorMap> batch = training.Next()) {
+    const Tensor& labels = LabelOf(*batch, options.label);
+    const int64_t batch_rows = labels.shape().empty() ? 0 : labels.shape()[0];
+    if (batch_rows == 0) continue;
+    loss_sum += module.Step(*batch, labels, LearningRate(options, now->step, now->steps)) *
+                static_cast<double>(batch_rows);
+    rows += batch_rows;
+    ++now->step;
+    now->loss = loss_sum / static_cast<double>(rows);
+    if (progress && !progress(*now)) return std::nullopt;
+  }
+  if (rows == 0) throw Error(Code::kInvalidArgument, "there is no row to train on");
+  return rows;
+}
+
 }  // namespace
 
 void FitOptions::Validate() const {
@@ -95,55 +118,38 @@ FitResult Fit(const model::Graph& graph, BatchSource& training, BatchSource* val
   module->StartTraining(options);
 
   FitResult result;
-  TensorMap best;
-  double best_value = 0;
+  TensorMap best = module->State();
   if (validation != nullptr) {
     const Judged judged = Judge(*module, graph, *validation, options);
     result.validation = Validation{judged.metric, judged.value, judged.value};
-    best = module->State();
-    best_value = judged.value;
   }
 
   FitProgress now;
   now.steps = training.batches() * options.epochs;
-  for (int epoch = 1; epoch <= options.epochs; ++epoch) {
-    double loss_sum = 0;
-    int64_t rows = 0;
-    now.epoch = epoch;
-    now.validation.reset();
-    while (std::optional<TensorMap> batch = training.Next()) {
-      const Tensor& labels = LabelOf(*batch, options.label);
-      const int64_t batch_rows = labels.shape().empty() ? 0 : labels.shape()[0];
-      if (batch_rows == 0) continue;
-      loss_sum += module->Step(*batch, labels, LearningRate(options, now.step, now.steps)) *
-                  static_cast<double>(batch_rows);
-      rows += batch_rows;
-      ++now.step;
-      now.loss = loss_sum / static_cast<double>(rows);
-      if (progress) progress(now);
-    }
-    if (rows == 0) throw Error(Code::kInvalidArgument, "there is no row to train on");
+  while (now.epoch < options.epochs) {
+    const auto rows = TrainEpoch(*module, training, options, progress, &now);
+    result.stopped = !rows;
+    if (result.stopped) break;
     result.train_loss = now.loss;
-    result.rows = rows;
-    result.epochs = epoch;
+    result.rows = *rows;
+    result.epochs = now.epoch;
+    bool better = true;
     if (validation != nullptr) {
       const Judged judged = Judge(*module, graph, *validation, options);
-      const bool as_good = judged.higher_is_better ? judged.value >= best_value : judged.value <= best_value;
-      if (as_good) {
-        best_value = judged.value;
-        best = module->State();
-        result.kept_epoch = epoch;
-      }
+      double& kept = result.validation->after;
+      better = judged.higher_is_better ? judged.value >= kept : judged.value <= kept;
+      if (better) kept = judged.value;
       now.validation = judged.value;
-      if (progress) progress(now);
-    } else {
-      result.kept_epoch = epoch;
     }
+    if (better) {
+      best = module->State();
+      result.kept_epoch = now.epoch;
+    }
+    now.epoch_over = true;
+    result.stopped = progress && !progress(now) && now.epoch < options.epochs;
+    if (result.stopped) break;
   }
-  if (validation != nullptr) {
-    module->Restore(best);
-    result.validation->after = best_value;
-  }
+  module->Restore(best);
   result.model = module->Export();
   return result;
 }

@@ -49,21 +49,23 @@ struct FitProgress {
   int epoch = 0;                     // from 1
   int64_t step = 0, steps = 0;       // of the whole run
   double loss = 0;                   // mean of this epoch so far
-  std::optional<double> validation;  // after the last step of an epoch
+  bool epoch_over = false;           // the call after an epoch's last step and its validation
+  std::optional<double> validation;  // of this epoch, once it is over
 };
 
 struct FitResult {
   model::Graph model;     // the structure, names and metadata of the one given; its initializers trained
   double train_loss = 0;  // mean of the last epoch
   int64_t rows = 0;       // of an epoch
-  int epochs = 0;
-  int kept_epoch = 0;  // 0: no epoch was better on validation than the model given
+  int epochs = 0;         // that were finished
+  int kept_epoch = 0;     // 0: no epoch was better on validation than the model given
+  bool stopped = false;   // by the progress callback; the model is then that of the finished epochs
   std::optional<Validation> validation;
 };
 
-// Called after every step, on the calling thread; an exception it throws ends training and reaches the
-// caller.
-using ProgressCallback = std::function<void(const FitProgress&)>;
+// Called after every step and at the end of every epoch, on the calling thread. Its answer is whether to go
+// on; an exception it throws ends training and reaches the caller.
+using ProgressCallback = std::function<bool(const FitProgress&)>;
 
 // What libstrop_train offers to a program that opens it at run time (it needs torch's libraries, which may be
 // missing or of another version): symbol `strop_train_entry`, of type `const Entry& (*)()`.

@@ -84,6 +84,8 @@ TEST(Fit, LearnsAndKeepsStructureNamesAndMetadata) {
   const FitResult result = Fit(before, training, &validation, Options(), [&](const FitProgress& now) {
     ++calls;
     EXPECT_EQ(now.steps, 240);
+    EXPECT_EQ(now.epoch_over, now.validation.has_value());
+    return true;
   });
   ASSERT_TRUE(result.validation);
   EXPECT_EQ(result.validation->metric, "accuracy");
@@ -150,8 +152,38 @@ TEST(Fit, WrongOptionsNameTheValue) {
 TEST(Fit, AnErrorOfTheProgressCallbackReachesTheCaller) {
   Circle training(5, 1);
   EXPECT_THROW(Fit(Perceptron(), training, nullptr, Options(),
-                   [](const FitProgress&) { throw Error(Code::kCancelled, "stop"); }),
+                   [](const FitProgress&) -> bool { throw Error(Code::kCancelled, "stop"); }),
                Error);
+}
+
+TEST(Fit, StoppedInAnEpochItGivesTheModelOfTheOnesBefore) {
+  Circle a(5, 1), b(5, 1);
+  FitOptions options = Options();
+  options.cosine = false;
+  options.epochs = 2;
+  const FitResult whole = Fit(Perceptron(), a, nullptr, options);
+  options.epochs = 100;
+  const FitResult stopped =
+      Fit(Perceptron(), b, nullptr, options, [](const FitProgress& now) { return now.step < 13; });
+  EXPECT_FALSE(whole.stopped);
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.epochs, 2);
+  EXPECT_EQ(stopped.kept_epoch, 2);
+  EXPECT_EQ(stopped.train_loss, whole.train_loss);
+  for (const auto& [name, tensor] : whole.model.initializers) {
+    EXPECT_EQ(std::memcmp(tensor.data(), stopped.model.initializers.at(name).data(), tensor.bytes()), 0)
+        << name;
+  }
+}
+
+TEST(Fit, StoppedInItsFirstEpochItGivesTheModelGiven) {
+  Circle training(5, 1);
+  const model::Graph given = Perceptron();
+  const FitResult result = Fit(given, training, nullptr, Options(), [](const FitProgress&) { return false; });
+  EXPECT_TRUE(result.stopped);
+  EXPECT_EQ(result.epochs, 0);
+  const Tensor &kept = result.model.initializers.at("w1"), &before = given.initializers.at("w1");
+  EXPECT_EQ(std::memcmp(kept.data(), before.data(), before.bytes()), 0);
 }
 
 }  // namespace
