@@ -42,7 +42,7 @@ void ReadSection(Project& project, const std::string& file, const std::string& s
   for (const auto& [key, value] : table) {
     const Spot spot{file, section, std::string(key.str()), &value};
     const auto known = std::find_if(Keys().begin(), Keys().end(), [&](const project::Key& candidate) {
-      return candidate.section == section && candidate.name == key.str();
+      return candidate.section == section && candidate.name == spot.key;
     });
     if (known == Keys().end()) {
       std::vector<std::string> names;

@@ -90,7 +90,7 @@ Tensor ChannelMeans(engine::Session& session, const TensorMap& rows, const std::
     sums.resize(static_cast<size_t>(channels), 0);
     const float* data = part.As<float>().data();
     for (int64_t i = 0; i < part.size(); ++i) sums[static_cast<size_t>(i / inner % channels)] += data[i];
-    count += static_cast<double>(part.size() / channels);
+    count += static_cast<double>(part.size()) / static_cast<double>(channels);
   }
   Tensor means = Tensor::New(DType::kF32, {static_cast<int64_t>(sums.size())});
   for (size_t i = 0; i < sums.size(); ++i) means.As<float>()[i] = static_cast<float>(sums[i] / count);

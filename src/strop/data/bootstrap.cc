@@ -34,7 +34,7 @@ Interval PairedBootstrap(const RowMetric& baseline, const RowMetric& candidate, 
   }
   std::sort(gains.begin(), gains.end());
   const auto at = [&](double share) {
-    return gains[static_cast<size_t>(share * static_cast<double>(gains.size() - 1) + 0.5)];
+    return gains[static_cast<size_t>(std::lround(share * static_cast<double>(gains.size() - 1)))];
   };
   return {at(0.025), at(0.975)};
 }

@@ -3,7 +3,8 @@
 namespace strop::loop {
 
 Follower::Follower(const std::filesystem::path& file) {
-  std::ofstream(file, std::ios::app);
+  std::ofstream made(file, std::ios::app);
+  made.close();
   file_.open(file);
   file_.seekg(0, std::ios::end);
 }

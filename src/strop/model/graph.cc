@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -54,7 +55,7 @@ std::string Node::Text(std::string_view attribute, std::string_view fallback) co
 
 std::vector<int64_t> Node::Ints(std::string_view attribute, std::vector<int64_t> fallback) const {
   const auto* value = Find<std::vector<int64_t>>(*this, attribute, "a list of whole numbers");
-  return value ? *value : fallback;
+  return value ? *value : std::move(fallback);
 }
 
 void Graph::Validate() const {

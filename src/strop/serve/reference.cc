@@ -160,7 +160,7 @@ std::unique_ptr<ModelWatch> MakeModelWatch(engine::Session& session, const std::
   for (const std::string& kind : options.detectors) {
     if (kind == "input") {
       for (const auto& [name, tensor] : reference) {
-        const std::string label = reference.size() == 1 ? kind : kind + ":" + name;
+        const std::string label = reference.size() == 1 ? kind : fmt::format("{}:{}", kind, name);
         out->detectors.push_back({kind, name, watch::MakeMmd(label, tensor, mmd), {}, 0, false});
       }
     } else if (!tap.empty()) {

@@ -113,9 +113,7 @@ void Service::Stop() {
 }
 
 void Service::Handle(HttpRequest request, Respond respond) {
-  const bool infer =
-      !request.path.empty() &&
-      request.path.back() == "infer";  // NOLINT(clang-analyzer-deadcode.DeadStores): read below
+  const std::string verb = request.path.empty() ? "" : request.path.back();
   HttpResponse response;
   try {
     Route(request, respond);
@@ -127,7 +125,7 @@ void Service::Handle(HttpRequest request, Respond respond) {
   } catch (const std::exception& failure) {
     response = ErrorResponse(500, failure.what());
   }
-  if (infer) {
+  if (verb == "infer") {
     static Counter& refused = Metrics::Global().GetCounter(
         "strop_serve_refused_total",
         "Inference requests refused before a model saw them (address, method, overload).");

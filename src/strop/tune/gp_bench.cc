@@ -23,7 +23,7 @@ void BM_GpSuggestion(benchmark::State& state) {
   }
   const gp::GpSampler sampler;
   int64_t trial = state.range(0);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const Params params = sampler.Ask({space, finished, {}, true, 1, trial++});
     space.Check(params);
     benchmark::DoNotOptimize(params);
