@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,6 +157,120 @@ def test_transforms_run_in_turn_on_the_batch(rows):
     assert np.array_equal(np.concatenate([batch["y"] for batch in loader]), np.arange(ROWS) + 1.0)
 
 
+def test_named_transforms_run_in_the_readers_before_functions(rows):
+    loader = open_numpy(rows, workers=2, transforms=[
+        strop.feed.Transform("image", "normalise", scale=1 / 255, mean=0.5, std=0.25),
+        strop.feed.Transform("name", "pad", length=8),
+        lambda batch: {**batch, "double": batch["score"] * 2},
+    ], columns=["image", "label", "score", "name"])
+    for batch in loader:
+        pixels = (batch["label"][:, None] * 31 + np.arange(12) * 7).astype(np.uint8).reshape(-1, 3, 4)
+        assert batch["image"].dtype == np.float32
+        assert np.allclose(batch["image"], (pixels / 255 - 0.5) / 0.25, atol=1e-5)
+        assert [bytes(name).rstrip(b"\0").decode() for name in batch["name"]] == [f"row {i}" for i in batch["label"]]
+        assert np.array_equal(batch["double"], batch["label"])
+    for transforms, message in (
+        ([lambda b: b, strop.feed.Transform("image", "cast", dtype="float32")], "comes after a function"),
+        ([strop.feed.Transform("image", "rotate")], "rotate"),
+        ([strop.feed.Transform("image", "cast", dtyp="float32")], "dtyp"),
+        ([strop.feed.Transform("imgae", "cast", dtype="float32")], "imgae"),
+        ([strop.feed.Transform("image", "cast", dtype=np.float32)], "numbers, texts"),
+        ([3], "expected strop.feed.Transform or functions"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            open_numpy(rows, transforms=transforms)
+
+
+def test_strings_come_padded_with_their_lengths(rows):
+    loader = open_numpy(rows, columns=["name", "label"], shuffle=True)
+    assert loader.columns == ["name", "name_length", "label"]
+    for batch in loader:
+        assert batch["name"].shape == (len(batch["label"]), batch["name_length"].max())
+        assert [bytes(name[:n]).decode() for name, n in zip(batch["name"], batch["name_length"])] == [
+            f"row {i}" for i in batch["label"]]
+
+
+def test_a_mixture_gives_sources_by_weight(rows, tmp_path):
+    other = tmp_path / "other.parquet"
+    pq.write_table(make_table(200, first=5000), other, row_group_size=GROUP)
+    loader = open_numpy([strop.feed.Source(rows, weight=3), strop.feed.Source([other], weight=1)], shuffle=True, seed=2)
+    seen = np.array(flat(loader))
+    assert len(seen) == loader.rows == 1200 and (seen >= 5000).sum() == 300
+    first, second = (np.bincount(seen[seen >= 5000] - 5000, minlength=200), np.bincount(seen[seen < 5000], minlength=1000))
+    assert first.min() == 1 and first.max() == 2 and second.max() == 1
+    both = open_numpy([rows, other])  # a list of paths is one source, end to end
+    assert flat(both) == [*range(1000), *range(5000, 5200)]
+    with pytest.raises(ValueError, match="weight of .*other.parquet is 0"):
+        open_numpy([strop.feed.Source(rows, weight=3), strop.feed.Source(other)])
+
+
+def test_an_epoch_goes_on_with_another_number_of_ranks(rows):
+    def part(world_size, state, batches, batch_size=32):
+        given, states = [], []
+        for rank in range(world_size):
+            loader = open_numpy(rows, shuffle=True, seed=4, rank=rank, world_size=world_size, uneven="ragged",
+                                batch_size=batch_size)
+            if state:
+                loader.load_state_dict(state)
+            assert len(loader) * batch_size < ROWS / world_size + batch_size
+            iterator = iter(loader)
+            given += [label for _, batch in zip(range(batches), iterator) for label in batch["label"].tolist()]
+            states.append(loader.state_dict())
+        return given, states[0]
+
+    first, state = part(4, None, 3)
+    second, state = part(3, state, 2, batch_size=50)
+    third, _ = part(2, state, 1000)
+    assert len(first) == 384 and len(second) == 300
+    assert sorted(first + second + third) == list(range(ROWS))
+
+
+def test_images_are_decoded_and_resized_by_the_readers(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for number, (name, size) in enumerate((("cat/a.jpg", (40, 30)), ("cat/b.png", (20, 60)), ("dog/c.jpg", (33, 17)))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        image.new("RGB", size, (200, 10 * number, 50)).save(tmp_path / name)
+    loader = open_numpy(tmp_path, batch_size=3, transforms=[
+        strop.feed.Transform("image", "decode"), strop.feed.Transform("image", "resize", height=8, width=12)])
+    batch = next(iter(loader))
+    assert batch["image"].shape == (3, 3, 8, 12) and batch["label"].tolist() == [0, 0, 1]
+    for number, pixels in enumerate(batch["image"]):
+        assert np.abs(pixels.astype(int) - np.array([200, 10 * number, 50])[:, None, None]).max() <= 2
+
+
+@pytest.mark.parametrize("text", ["label,score\n1,0.5\n2,1.5\n3,2\n", '{"label": 1, "score": 0.5}\n{"label": 2, "score": '
+                                  '1.5}\n{"label": 3, "score": 2}\n'])
+def test_text_files_are_read_as_they_lie(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / ("rows.jsonl" if text[0] == "{" else "rows.csv")
+    path.write_text(text)
+    for _ in range(2):  # by a fresh index, then by the cached one
+        batch = next(iter(open_numpy(path)))
+        assert batch["label"].tolist() == [1, 2, 3] and batch["score"].tolist() == [0.5, 1.5, 2.0]
+
+
+def test_ranks_of_ddp_agree_on_steps(fashion):
+    example = Path(__file__).resolve().parent.parent / "examples" / "feed" / "ddp.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(example),
+               str(fashion["test"]), "--batch-size", "300"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "of each rank [(17, 17, 5000), (17, 17, 5000)]" in done.stdout
+
+
+def test_the_plain_example_goes_on_where_it_stopped(fashion, tmp_path):
+    example = Path(__file__).resolve().parent.parent / "examples" / "feed" / "plain.py"
+
+    def run(epochs):
+        return subprocess.run([sys.executable, str(example), str(fashion["test"]), "--epochs", str(epochs), "--checkpoint",
+                               str(tmp_path / "run.pt")], capture_output=True, text=True, timeout=120)
+
+    assert "epoch 0" in run(1).stdout
+    done = run(2)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1" in done.stdout and "epoch 0" not in done.stdout
+
+
 def test_columns_and_drop_last(rows):
     loader = open_numpy(rows, columns=["score"], drop_last=True, batch_size=300)
     batches = list(loader)
@@ -165,8 +280,6 @@ def test_columns_and_drop_last(rows):
 def test_wrong_values_are_named(rows, tmp_path):
     with pytest.raises(ValueError, match='has no column "imgae"; its columns: image, label, score, name'):
         open_numpy(rows, columns=["imgae"])
-    with pytest.raises(NotImplementedError, match="column name"):
-        open_numpy(rows, columns=["name"])
     with pytest.raises(FileNotFoundError, match="nothing.parquet"):
         open_numpy(tmp_path / "nothing.parquet")
     with pytest.raises(ValueError, match="batch_size is 0"):
@@ -175,7 +288,7 @@ def test_wrong_values_are_named(rows, tmp_path):
         open_numpy(rows, uneven="even")
     with pytest.raises(ValueError, match="format is 'jax'"):
         open_numpy(rows, format="jax")
-    with pytest.raises(strop.FailedPrecondition, match="another order"):
+    with pytest.raises(strop.FailedPrecondition, match="another line of rows"):
         open_numpy(rows, seed=1).load_state_dict(open_numpy(rows, seed=2).state_dict())
     with pytest.raises(ValueError, match="not a loader state"):
         open_numpy(rows).load_state_dict({"epoch": 1})
@@ -345,6 +458,9 @@ def test_verb_bench_and_probe_report(strop_bin, rows):
     probe = json.loads(run(strop_bin, "probe", rows, "--seconds", 0.05, "--json").stdout)
     assert [level["readers"] for level in probe["levels"]][:2] == [1, 2]
     assert probe["knee"] in [level["readers"] for level in probe["levels"]]
+    assert probe["scaling"]["lambda"] > 0 and probe["reason"]
+    assert len(probe["placement"]["readers"]) == probe["knee"] and probe["placement"]["crossing"] == 0
+    assert all(256 << 10 <= reader["chunk_bytes"] <= 8 << 20 for reader in probe["placement"]["readers"])
     missing = run(strop_bin, "bench", "no-such.parquet", code=1)
     assert "no-such.parquet" in missing.stderr and missing.stderr.count("\n") == 1
     assert run(strop_bin, code=2).stderr

@@ -5,6 +5,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
@@ -89,7 +90,7 @@ class Core {
   int64_t batches() const { return loader_->batches(); }
   std::vector<std::string> columns() const { return loader_->columns(); }
   uint64_t epoch() const { return loader_->state().epoch; }
-  int64_t position() const { return loader_->state().batches; }
+  int64_t position() const { return loader_->state().now.batches; }
   void SetEpoch(uint64_t epoch) { loader_->SetEpoch(epoch); }
   std::string State() const { return loader_->state().ToJson(); }
   void Restore(const std::string& json) { loader_->Restore(LoaderState::FromJson(json)); }
@@ -112,6 +113,9 @@ class Core {
     out["rows_per_second"] = stats.rows_per_second;
     out["rows"] = stats.rows;
     out["skipped_chunks"] = stats.skipped_chunks;
+    out["workers"] = stats.workers;
+    out["workers_reason"] = stats.workers_reason;
+    out["shuffle_quality"] = stats.shuffle_quality;
     out["verdict"] = stats.verdict;
     return out;
   }
@@ -160,12 +164,14 @@ NB_MODULE(_feed, m) {
   nb::class_<Core>(m, "Core")
       .def(
           "__init__",
-          [](Core* self, const std::string& source, const std::vector<std::string>& columns,
-             int64_t batch_size, bool shuffle, uint64_t seed, int window, int rank, int world_size,
-             const std::string& uneven, int workers, int prefetch, bool drop_last,
-             const std::string& on_error) {
+          [](Core* self,
+             const std::vector<std::tuple<std::vector<std::string>, double, std::string>>& sources,
+             const std::vector<std::string>& columns, int64_t batch_size, bool shuffle, uint64_t seed,
+             int window, int rank, int world_size, const std::string& uneven, int workers, int prefetch,
+             bool drop_last, const std::string& on_error, int gpu) {
             LoaderOptions options;
-            options.source = source;
+            for (const auto& [uris, weight, transforms] : sources)
+              options.sources.push_back({uris, weight, transforms});
             options.columns = columns;
             options.batch_size = batch_size;
             options.shuffle = shuffle;
@@ -177,14 +183,15 @@ NB_MODULE(_feed, m) {
                 uneven, "uneven",
                 {{"repeat", Uneven::kRepeat}, {"ragged", Uneven::kRagged}, {"drop", Uneven::kDrop}});
             options.workers = workers;
+            options.gpu = gpu;
             options.prefetch = prefetch;
             options.drop_last = drop_last;
             options.on_error =
                 Choose<OnError>(on_error, "on_error", {{"stop", OnError::kStop}, {"skip", OnError::kSkip}});
             new (self) Core(options);
           },
-          "source"_a, "columns"_a, "batch_size"_a, "shuffle"_a, "seed"_a, "window"_a, "rank"_a,
-          "world_size"_a, "uneven"_a, "workers"_a, "prefetch"_a, "drop_last"_a, "on_error"_a)
+          "sources"_a, "columns"_a, "batch_size"_a, "shuffle"_a, "seed"_a, "window"_a, "rank"_a,
+          "world_size"_a, "uneven"_a, "workers"_a, "prefetch"_a, "drop_last"_a, "on_error"_a, "gpu"_a)
       .def("next", &Core::Next, "format"_a, "convert"_a.none())
       .def("set_epoch", &Core::SetEpoch)
       .def("state", &Core::State)

@@ -11,7 +11,7 @@ import os
 from strop import FailedPrecondition, InvalidArgument
 from strop import _feed
 
-__all__ = ["Loader", "serve"]
+__all__ = ["Loader", "Source", "Transform", "serve"]
 
 _FORMATS = ("torch", "numpy", "arrow", "dlpack")
 
@@ -30,16 +30,62 @@ def _automatic(value):
     return 0 if value == "auto" else int(value)
 
 
+class Transform:
+    """A transform of one column, done by the reader threads: Transform("image", "resize", height=224, width=224). The
+    names and their options are listed in docs/feed.md."""
+
+    def __init__(self, column, name, **options):
+        self.column, self.name, self.options = column, name, options
+
+    def __repr__(self):
+        options = "".join(f", {key}={value!r}" for key, value in self.options.items())
+        return f"Transform({self.column!r}, {self.name!r}{options})"
+
+    def _spec(self):
+        return {"column": self.column, "name": self.name, **self.options}
+
+
+class Source:
+    """One source of a mixture: a path or glob, or a list of them; its weight (its share of the rows, relative to the
+    other sources'); and transforms of its own, before the loader's."""
+
+    def __init__(self, uri, weight=0.0, transforms=()):
+        self.uris = [os.fspath(one) for one in (uri if isinstance(uri, (list, tuple)) else [uri])]
+        self.weight = float(weight)
+        self.transforms = list(transforms)
+        for transform in self.transforms:
+            if not isinstance(transform, Transform):
+                raise InvalidArgument(f"transforms of a source hold {transform!r}: expected strop.feed.Transform")
+
+
+def _gpu(device):
+    """The number of the GPU that a device names, -1 for none."""
+    kind, _, index = str(device).partition(":")
+    return int(index or 0) if kind == "cuda" else -1
+
+
+def _sources(source):
+    """The sources of what Loader was given."""
+    if isinstance(source, Source):
+        return [source]
+    several = isinstance(source, (list, tuple))
+    if several and any(isinstance(one, Source) for one in source):
+        return [one if isinstance(one, Source) else Source(one) for one in source]
+    return [Source(source)]
+
+
 class Loader:
     """Iterates an epoch of batches: dicts of tensors, or pyarrow.RecordBatch with format="arrow".
 
-    The order of rows depends on the source, batch_size, shuffle, seed, window, rank, world_size, uneven and drop_last,
-    never on workers, prefetch or timing. Every `for` is one epoch and the next one follows; `set_epoch` chooses.
+    The line of rows depends on the source, shuffle, seed and window, and what a rank takes of it on rank, world_size,
+    batch_size, uneven and drop_last; never on workers, prefetch or timing. Every `for` is one epoch and the next one
+    follows; `set_epoch` chooses.
 
-    source      a path, a glob, or grpc://HOST:PORT/NAME of a service
+    source      a path, a glob, a list of them, grpc://HOST:PORT/NAME of a service, or a list of Source: a mixture
     rank, world_size  "auto": RANK and WORLD_SIZE, as torchrun sets them, else 0 and 1
     columns     names; None: every column with a dense form
-    transforms  called in turn on each batch; each answers the batch that goes on
+    transforms  Transform of a column, done by the reader threads row by row; then functions, called in turn on each
+                batch in the thread that iterates: each answers the batch that goes on
     workers, prefetch  reader threads, and batches ready ahead; "auto": by the CPUs that the process may use
     uneven      "repeat" rows so that ranks take equal steps, "drop" the remainder, or leave them "ragged"
     on_error    "stop", or "skip": a row group that cannot be read is replaced by the next one that can
@@ -57,10 +103,14 @@ class Loader:
         self._pin_memory = bool(pin_memory)
         if (self._device or self._pin_memory) and format != "torch":
             raise InvalidArgument(f'device and pin_memory are for format="torch", not {format!r}')
-        self._transforms = list(transforms)
+        named = [transform for transform in transforms if isinstance(transform, Transform)]
+        self._transforms = list(transforms)[len(named):]
         for transform in self._transforms:
+            if isinstance(transform, Transform):
+                raise InvalidArgument(f"{transform!r} comes after a function: the readers' transforms come first")
             if not callable(transform):
-                raise InvalidArgument(f"transforms holds {transform!r}: expected functions of a batch")
+                raise InvalidArgument(f"transforms holds {transform!r}: expected strop.feed.Transform or functions of a "
+                                      "batch")
         self._format = format
         self._convert = None
         if format == "torch":
@@ -73,9 +123,11 @@ class Loader:
             self._convert = pyarrow.record_batch
         if isinstance(columns, str):
             columns = [columns]
-        self._core = _feed.Core(os.fspath(source), list(columns or ()), batch_size, bool(shuffle), seed, window,
+        sources = [(one.uris, one.weight, _specs(one.transforms + named)) for one in _sources(source)]
+        self._core = _feed.Core(sources, list(columns or ()), batch_size, bool(shuffle), seed, window,
                                 _from_environment(rank, "RANK", "0"), _from_environment(world_size, "WORLD_SIZE", "1"),
-                                uneven, _automatic(workers), _automatic(prefetch), bool(drop_last), on_error)
+                                uneven, _automatic(workers), _automatic(prefetch), bool(drop_last), on_error,
+                                _gpu(self._device))
         self._process = os.getpid()
         self._restored = False
         self._iteration = 0
@@ -111,7 +163,9 @@ class Loader:
         return json.loads(self._core.state())
 
     def load_state_dict(self, state):
-        """The next `for` goes on with the batch that would have come next. The number of workers may differ."""
+        """The next `for` goes on with the batch that would have come next. The number of workers may differ. So may
+        world_size, batch_size, uneven and drop_last: then the ranks together go on with the rows that were not given
+        out yet, and len() counts the batches of that rest until the next epoch."""
         try:
             text = json.dumps(state)
         except TypeError:
@@ -150,6 +204,13 @@ class Loader:
         if self._pin_memory:
             tensor = tensor.pin_memory()
         return tensor if self._device is None else tensor.to(self._device, non_blocking=self._pin_memory)
+
+
+def _specs(transforms):
+    try:
+        return json.dumps([transform._spec() for transform in transforms])
+    except TypeError as error:
+        raise InvalidArgument(f"a transform's options are numbers, texts and lists of them: {error}") from None
 
 
 def serve(sources, location="grpc://127.0.0.1:0", name=None):

@@ -22,8 +22,9 @@
 #include "strop/data/split.h"
 #include "strop/data/table.h"
 #include "strop/feed/loader.h"
-#include "strop/feed/probe.h"
 #include "strop/feed/service.h"
+#include "strop/feed/workers/placement.h"
+#include "strop/feed/workers/probe.h"
 
 namespace {
 
@@ -62,10 +63,27 @@ int Probe(const ProbeOptions& options, Console& console) {
   for (const auto& level : result.levels) {
     out["levels"].push_back({{"readers", level.readers}, {"bytes_per_second", level.bytes_per_second}});
   }
-  console.Result(out,
-                 fmt::format("knee: {} reader{} ({})", result.knee, result.knee == 1 ? "" : "s",
-                             result.cached ? "of the page cache: the storage could not be told to read again"
-                                           : "of the storage: the page cache was emptied of these files"));
+  const feed::Scaling& law = result.scaling;
+  const feed::Placement placement = feed::PlanHere(result.knee);
+  out["scaling"] = {{"lambda", law.lambda}, {"sigma", law.sigma}, {"kappa", law.kappa}, {"error", law.error}};
+  out["reason"] = result.reason;
+  out["placement"] = {{"binds", placement.binds},
+                      {"crossing", placement.crossing},
+                      {"reason", placement.reason},
+                      {"chunks", placement.chunks},
+                      {"readers", json::array()}};
+  for (const auto& reader : placement.readers) {
+    out["placement"]["readers"].push_back({{"cpus", reader.cpus},
+                                           {"node", reader.node},
+                                           {"l3", reader.l3},
+                                           {"chunk_bytes", reader.chunk_bytes}});
+  }
+  console.Result(
+      out,
+      fmt::format("fit: {}, off by {:.1f}%\n{}\nreason: {}\nknee: {} reader{} ({})", law.Text(),
+                  100 * law.error, placement.Text(), result.reason, result.knee, result.knee == 1 ? "" : "s",
+                  result.cached ? "of the page cache: the storage could not be told to read again"
+                                : "of the storage: the page cache was emptied of these files"));
   return 0;
 }
 
@@ -73,6 +91,7 @@ int Probe(const ProbeOptions& options, Console& console) {
 
 struct BenchOptions {
   feed::LoaderOptions loader;
+  std::vector<std::string> uris;
   int epochs = 3;
 };
 
@@ -82,7 +101,9 @@ json StageJson(const feed::LoaderStats::Stage& stage) {
 
 int Bench(const BenchOptions& options, Console& console) {
   using Clock = std::chrono::steady_clock;
-  const auto loader = feed::Loader::Open(options.loader);
+  feed::LoaderOptions loading = options.loader;
+  loading.sources = {{options.uris}};
+  const auto loader = feed::Loader::Open(loading);
   int64_t rows = 0;
   int64_t bytes = 0;
   const auto begin = Clock::now();
@@ -108,6 +129,9 @@ int Bench(const BenchOptions& options, Console& console) {
                     {"wait", StageJson(stats.wait)},
                     {"waiting_share", stats.waiting_share},
                     {"skipped_chunks", stats.skipped_chunks},
+                    {"shuffle_quality", stats.shuffle_quality},
+                    {"workers", stats.workers},
+                    {"workers_reason", stats.workers_reason},
                     {"verdict", stats.verdict}};
   std::string text =
       fmt::format("{:.0f} rows/s, {:.1f} MB/s ({} rows in {:.2f} s)\n{:8}{:>12}{:>12}{:>12}\n",
@@ -119,6 +143,10 @@ int Bench(const BenchOptions& options, Console& console) {
     text += fmt::format("{:8}{:9.3f} ms{:9.3f} ms{:9.3f} ms\n", name, 1e3 * stage.p50, 1e3 * stage.p95,
                         1e3 * stage.p99);
   }
+  text += fmt::format("workers {}{}{}\n", stats.workers, stats.workers_reason.empty() ? "" : ": ",
+                      stats.workers_reason);
+  if (options.loader.shuffle)
+    text += fmt::format("shuffle quality {:.2f} of a full shuffle\n", stats.shuffle_quality);
   console.Result(out, text + stats.verdict);
   return 0;
 }
@@ -310,7 +338,7 @@ int main(int argc, char** argv) {
             ->check(CLI::Range(0.01, 60.0));
 
         auto* b = app.add_subcommand("bench", "the loader's speed, its stages and what bounds it");
-        b->add_option("uri", bench.loader.source, "a path, a glob or grpc://HOST:PORT/NAME")->required();
+        b->add_option("uri", bench.uris, "paths, globs or one grpc://HOST:PORT/NAME")->required();
         b->add_option("--batch-size", bench.loader.batch_size, "rows a batch");
         b->add_flag("--shuffle", bench.loader.shuffle, "in block order");
         b->add_option("--seed", bench.loader.seed, "of the shuffle");

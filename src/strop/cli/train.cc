@@ -65,7 +65,7 @@ class LoaderSource : public train::BatchSource {
     }
     columns_ = train::MatchInputs(inputs_, columns, label);
     feed::LoaderOptions options;
-    options.source = uri;
+    options.sources = {{{uri}}};
     options.batch_size = batch;
     options.shuffle = shuffle;
     options.seed = seed;

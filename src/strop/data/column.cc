@@ -71,6 +71,13 @@ std::optional<DType> NumberType(const arrow::DataType& type) {
                           field.name(), field.type()->ToString()));
 }
 
+[[noreturn]] void NotRagged(const arrow::Field& field) {
+  throw Error(Code::kUnsupported,
+              fmt::format("column {} of type {} has neither a dense nor a ragged form: use numbers, text, "
+                          "binary, fixed-size lists, or lists of numbers or of fixed-size lists",
+                          field.name(), field.type()->ToString()));
+}
+
 [[noreturn]] void Contradiction(const arrow::Field& field, std::string_view key, std::string_view value,
                                 const std::string& wanted) {
   throw Error(Code::kInvalidArgument,
@@ -162,6 +169,37 @@ Column DescribeColumn(const arrow::Field& field) {
     Contradiction(field, "strop.shape", ShapeText(column.shape),
                   fmt::format("a shape of {} bytes in {}", stored_bytes, DTypeName(column.dtype)));
   }
+  return column;
+}
+
+Column DescribeRagged(const arrow::Field& field) {
+  Column column;
+  switch (field.type()->id()) {
+    case arrow::Type::STRING:
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::BINARY:
+    case arrow::Type::LARGE_BINARY:
+      column.dtype = DType::kU8;
+      break;
+    case arrow::Type::LIST:
+    case arrow::Type::LARGE_LIST: {
+      const auto& element = *static_cast<const arrow::BaseListType&>(*field.type()).value_type();
+      const auto type = element.id();
+      if (!NumberType(element) && type != arrow::Type::FIXED_SIZE_LIST && type != arrow::Type::EXTENSION) {
+        NotRagged(field);
+      }
+      DescribeType(field, element, column);
+      break;
+    }
+    case arrow::Type::STRUCT:
+    case arrow::Type::MAP:
+      NotRagged(field);
+    default:
+      return DescribeColumn(field);
+  }
+  column.name = field.name();
+  column.shape.insert(column.shape.begin(), -1);
+  if (const auto role = Metadata(field, "strop.role")) column.role = ParseRole(*role);
   return column;
 }
 

@@ -78,6 +78,42 @@ TEST(Column, TextHasNoDenseForm) {
   EXPECT_EQ(columns[0].name, "x");
 }
 
+TEST(Column, RowsOfDifferentLengthHaveARaggedForm) {
+  for (const auto& type : {arrow::utf8(), arrow::large_utf8(), arrow::binary(), arrow::large_binary()}) {
+    const Column column =
+        DescribeRagged(*arrow::field("id", type, true, arrow::key_value_metadata({"strop.role"}, {"id"})));
+    EXPECT_EQ(column.name, "id");
+    EXPECT_EQ(column.role, Role::kId);
+    EXPECT_EQ(column.dtype, DType::kU8) << type->ToString();
+    EXPECT_EQ(column.shape, (Shape{-1}));
+    EXPECT_TRUE(column.ragged());
+  }
+  const Column numbers = DescribeRagged(*arrow::field("x", arrow::list(arrow::float32())));
+  EXPECT_EQ(numbers.dtype, DType::kF32);
+  EXPECT_EQ(numbers.shape, (Shape{-1}));
+  const auto pairs = arrow::large_list(arrow::fixed_size_list(arrow::int16(), 2));
+  const Column listed = DescribeRagged(*arrow::field("x", pairs));
+  EXPECT_EQ(listed.dtype, DType::kI16);
+  EXPECT_EQ(listed.shape, (Shape{-1, 2}));
+  const auto tensor = arrow::extension::FixedShapeTensorType::Make(arrow::float64(), {4, 5}).ValueOrDie();
+  EXPECT_EQ(DescribeRagged(*arrow::field("x", arrow::list(tensor))).shape, (Shape{-1, 4, 5}));
+}
+
+TEST(Column, ADenseColumnIsNotRagged) {
+  EXPECT_FALSE(DescribeRagged(*arrow::field("x", arrow::int16())).ragged());
+  EXPECT_EQ(DescribeRagged(*Bytes(16, {"strop.dtype"}, {"float32"})).shape, (Shape{4}));
+}
+
+TEST(Column, StructsMapsAndListsOfListsHaveNoRaggedForm) {
+  for (const auto& type :
+       {arrow::struct_({arrow::field("a", arrow::int8())}), arrow::map(arrow::int8(), arrow::int8()),
+        arrow::list(arrow::list(arrow::int8())), arrow::list(arrow::utf8()), arrow::null()}) {
+    const Error error = Thrown([&] { DescribeRagged(*arrow::field("x", type)); });
+    EXPECT_EQ(error.code(), Code::kUnsupported) << type->ToString();
+    EXPECT_THAT(error.what(), HasSubstr("column x of type " + type->ToString()));
+  }
+}
+
 TEST(Column, AnAnnotationIsReadBack) {
   Column column{"image", Role::kInput, DType::kF32, {2, 2}};
   const auto field = AnnotateField(arrow::field("image", arrow::fixed_size_binary(16)), column);

@@ -24,7 +24,10 @@ struct STROP_API Column {
   std::string name;
   Role role = Role::kNone;
   DType dtype = DType::kF32;
-  Shape shape = {};  // of one row; empty for a scalar
+  Shape shape = {};  // of one row; empty for a scalar; -1 first: ragged, rows of different length
+
+  bool ragged() const { return !shape.empty() && shape[0] < 0; }
+  // Not of a ragged column.
   size_t row_bytes() const { return static_cast<size_t>(ElementCount(shape)) * SizeOf(dtype); }
 };
 
@@ -35,6 +38,10 @@ STROP_API Role ParseRole(std::string_view name);
 // Throws kUnsupported naming the column and its Arrow type when it has no dense form (strings, ragged lists);
 // kInvalidArgument when its metadata contradicts its type.
 STROP_API Column DescribeColumn(const arrow::Field& field);
+// The same, and for what has no dense form but one of rows of different length its ragged one: a string or
+// binary is its bytes (uint8, [-1]), a list of numbers, fixed-size lists or tensors its elements ([-1, …]).
+// Throws kUnsupported for anything else (structs, maps, lists of lists).
+STROP_API Column DescribeRagged(const arrow::Field& field);
 // Every column that has a dense form, in order; the others (a text id, say) are left out.
 STROP_API std::vector<Column> DescribeSchema(const arrow::Schema& schema);
 // The field with role, dtype and shape written into its metadata.

@@ -3,38 +3,56 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
 #include "strop/base/threads.h"
+#include "strop/base/topology.h"
+#include "strop/feed/mixture.h"
 #include "strop/feed/pipeline.h"
+#include "strop/feed/ragged.h"
 
 namespace strop::feed {
 namespace {
 
-constexpr int kMostWorkers = 8;  // by default; beyond, storage is the limit more often than decoding
+constexpr int kMostWorkers = 8;  // to begin with; the governor adds what is worth it
 
 // Half of the machine is the consumer's.
 int DefaultWorkers() { return std::clamp(UsableCpus() / 2, 1, kMostWorkers); }
+
+// nullopt where the machine does not tell, as in many containers.
+std::optional<int> GpuNode(int gpu) {
+  const auto& gpus = ThisMachine().gpus;
+  if (gpu < 0 || static_cast<size_t>(gpu) >= gpus.size()) return std::nullopt;
+  const int node = gpus[static_cast<size_t>(gpu)].node;
+  return node >= 0 ? std::optional(node) : std::nullopt;
+}
 
 class PipelineLoader final : public Loader {
  public:
   explicit PipelineLoader(const LoaderOptions& options) {
     options.Validate();
-    source_ = OpenSource(options.source, options.columns);
+    auto [source, groups] = OpenMixture(options.sources, options.columns);
+    share_ = {options.world_size, options.uneven, options.batch_size, options.drop_last};
     Pipeline::Options pipeline;
-    pipeline.order = {source_->chunk_rows(), options.shuffle,    options.seed,
-                      options.window,        options.rank,       options.world_size,
-                      options.uneven,        options.batch_size, options.drop_last};
+    pipeline.order = {source->chunk_rows(), options.shuffle, options.seed,     options.window,
+                      options.rank,         share_,          std::move(groups)};
     rows_ = pipeline.order.total_rows();
-    if (rows_ == 0) throw Error(Code::kInvalidArgument, fmt::format("{} has no rows", options.source));
+    RequireRows(options);
     order_ = pipeline.order.Fingerprint();
+    shuffle_quality_ = ShuffleQuality(pipeline.order);
     pipeline.workers = options.workers > 0 ? options.workers : DefaultWorkers();
+    pipeline.govern = options.workers == 0;
+    pipeline.node = GpuNode(options.gpu);
     const int64_t prefetch = options.prefetch > 0 ? options.prefetch : 2 * pipeline.workers;
     pipeline.prefetch_rows = prefetch * options.batch_size;
     pipeline.on_error = options.on_error;
-    for (const auto& column : source_->columns()) names_.push_back(column.name);
-    pipeline_ = std::make_unique<Pipeline>(source_, std::move(pipeline));
+    for (const auto& column : source->columns()) {
+      names_.push_back(column.name);
+      if (column.ragged()) names_.push_back(LengthName(column.name));
+    }
+    pipeline_ = std::make_unique<Pipeline>(std::move(source), std::move(pipeline));
   }
 
   int64_t rows() const noexcept override { return rows_; }
@@ -45,31 +63,65 @@ class PipelineLoader final : public Loader {
 
   void SetEpoch(uint64_t epoch) override {
     // The readers are already there when an epoch follows the one before.
-    if (epoch != pipeline_->epoch() || pipeline_->position() != 0) pipeline_->Seek(epoch, 0);
+    const bool whole = done_.empty() || done_epoch_ != pipeline_->epoch();
+    if (epoch != pipeline_->epoch() || pipeline_->position() != 0 || !whole) pipeline_->Seek(epoch, 0);
+    done_.clear();
   }
 
-  LoaderState state() const override { return {pipeline_->epoch(), pipeline_->position(), order_}; }
+  LoaderState state() const override {
+    LoaderState state{pipeline_->epoch(), {share_, pipeline_->position()}, {}, order_};
+    if (state.epoch == done_epoch_) state.done = done_;
+    return state;
+  }
 
   void Restore(const LoaderState& state) override {
     if (state.order != 0 && state.order != order_) {
-      throw Error(Code::kFailedPrecondition,
-                  "the state belongs to another order of rows: source, columns' file layout, batch_size, "
-                  "shuffle, seed, "
-                  "window, world_size, uneven and drop_last must be those it was saved with");
+      throw Error(
+          Code::kFailedPrecondition,
+          "the state belongs to another line of rows: sources, their layout and weights, shuffle, seed and "
+          "window must be those it was saved with");
     }
-    if (state.batches < 0 || state.batches > batches()) {
+    std::vector<Part> done = state.done;
+    int64_t batches = state.now.batches;
+    if (state.now.share != share_) {
+      done.push_back(state.now);
+      batches = 0;
+    }
+    const int64_t most = BatchCount(rows_, share_.batch_size, share_.drop_last);
+    if (batches < 0 || batches > most) {
       throw Error(Code::kInvalidArgument,
-                  fmt::format("the state stands at batch {} of an epoch of {}", state.batches, batches()));
+                  fmt::format("the state stands at batch {} of an epoch of at most {}", batches, most));
     }
-    pipeline_->Seek(state.epoch, state.batches);
+    pipeline_->Seek(state.epoch, batches, done);
+    done_ = std::move(done);
+    done_epoch_ = state.epoch;
   }
 
-  LoaderStats stats() const override { return pipeline_->stats(); }
+  LoaderStats stats() const override {
+    LoaderStats stats = pipeline_->stats();
+    stats.shuffle_quality = shuffle_quality_;
+    return stats;
+  }
 
  private:
-  std::shared_ptr<Source> source_;
+  void RequireRows(const LoaderOptions& options) const {
+    const std::string name = fmt::format("{}", fmt::join(options.sources[0].uris, ", "));
+    if (rows_ == 0) throw Error(Code::kInvalidArgument, fmt::format("{} has no rows", name));
+    if (options.uneven == Uneven::kDrop && rows_ < options.world_size) {
+      throw Error(
+          Code::kInvalidArgument,
+          fmt::format("{} has {} rows for {} ranks, and uneven = \"drop\" leaves each rank none: expected at "
+                      "least a row a rank, or \"repeat\"",
+                      name, rows_, options.world_size));
+    }
+  }
+
   int64_t rows_ = 0;
   uint64_t order_ = 0;
+  double shuffle_quality_ = 0;
+  Share share_;
+  std::vector<Part> done_;  // of epoch done_epoch_
+  uint64_t done_epoch_ = 0;
   std::vector<std::string> names_;
   std::unique_ptr<Pipeline> pipeline_;
 };
@@ -82,8 +134,6 @@ void Require(bool holds, const char* name, int64_t value, const char* accepted) 
 }  // namespace
 
 void LoaderOptions::Validate() const {
-  if (source.empty())
-    throw Error(Code::kInvalidArgument, "source is empty: expected a path, a glob or grpc://HOST:PORT/NAME");
   Require(batch_size >= 1, "batch_size", batch_size, "1 or more");
   Require(window >= 1, "window", window, "1 or more row groups");
   Require(world_size >= 1, "world_size", world_size, "1 or more");
@@ -92,18 +142,56 @@ void LoaderOptions::Validate() const {
   Require(prefetch >= 0, "prefetch", prefetch, "0 (two a worker) or more");
 }
 
+namespace {
+
+constexpr int kStateVersion = 2;
+
+nlohmann::json ToJson(const Part& part) {
+  return {{"world_size", part.share.world_size},
+          {"uneven", static_cast<int>(part.share.uneven)},
+          {"batch_size", part.share.batch_size},
+          {"drop_last", part.share.drop_last},
+          {"batches", part.batches}};
+}
+
+Part PartFromJson(const nlohmann::json& json) {
+  const int uneven = json.at("uneven");
+  Part part{{json.at("world_size").get<int>(), static_cast<Uneven>(uneven),
+             json.at("batch_size").get<int64_t>(), json.at("drop_last").get<bool>()},
+            json.at("batches").get<int64_t>()};
+  if (part.share.world_size < 1 || part.share.batch_size < 1 || part.batches < 0 || uneven < 0 ||
+      uneven > 2) {
+    throw Error(Code::kInvalidArgument, fmt::format("{} is not part of a loader state", json.dump()));
+  }
+  return part;
+}
+
+}  // namespace
+
 std::string LoaderState::ToJson() const {
-  return nlohmann::json{{"version", 1}, {"epoch", epoch}, {"batches", batches}, {"order", order}}.dump();
+  nlohmann::json parts = nlohmann::json::array();
+  for (const Part& part : done) parts.push_back(feed::ToJson(part));
+  return nlohmann::json{{"version", kStateVersion},
+                        {"epoch", epoch},
+                        {"now", feed::ToJson(now)},
+                        {"done", parts},
+                        {"order", order}}
+      .dump();
 }
 
 LoaderState LoaderState::FromJson(const std::string& json) {
   try {
     const auto object = nlohmann::json::parse(json);
-    if (const int version = object.at("version"); version != 1) {
-      throw Error(Code::kUnsupported, fmt::format("the loader state has version {}: expected 1", version));
+    if (const int version = object.at("version"); version != kStateVersion) {
+      throw Error(Code::kUnsupported,
+                  fmt::format("the loader state has version {}: expected {}", version, kStateVersion));
     }
-    return {object.at("epoch").get<uint64_t>(), object.at("batches").get<int64_t>(),
-            object.at("order").get<uint64_t>()};
+    LoaderState state{object.at("epoch").get<uint64_t>(),
+                      PartFromJson(object.at("now")),
+                      {},
+                      object.at("order").get<uint64_t>()};
+    for (const auto& part : object.at("done")) state.done.push_back(PartFromJson(part));
+    return state;
   } catch (const nlohmann::json::exception&) {
     throw Error(
         Code::kInvalidArgument,

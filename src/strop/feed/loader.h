@@ -17,9 +17,24 @@ enum class OnError { kStop, kSkip };
 // How ranks are made equal: repeat rows, leave them ragged, or drop the remainder.
 enum class Uneven { kRepeat, kRagged, kDrop };
 
+// How ranks share the rows of an epoch.
+struct STROP_API Share {
+  int world_size = 1;
+  Uneven uneven = Uneven::kRepeat;
+  int64_t batch_size = 256;
+  bool drop_last = false;
+  bool operator==(const Share&) const = default;
+};
+
+struct STROP_API SourceOptions {
+  std::vector<std::string> uris;  // paths and globs, laid end to end; or one grpc://HOST:PORT/NAME
+  double weight = 0;              // of a mixture: its share of the rows; 0 for all: every row once
+  std::string transforms = "[]";  // of its columns, as TransformSpec::ParseList reads them
+};
+
 struct STROP_API LoaderOptions {
-  std::string source;                // path, glob, or grpc://HOST:PORT/NAME of a Flight service
-  std::vector<std::string> columns;  // empty: every column with a dense form
+  std::vector<SourceOptions> sources;  // several: a mixture, of equal columns
+  std::vector<std::string> columns;    // empty: every column with a dense form
   int64_t batch_size = 256;
   bool shuffle = false;
   uint64_t seed = 0;
@@ -27,7 +42,8 @@ struct STROP_API LoaderOptions {
   int rank = 0;
   int world_size = 1;
   Uneven uneven = Uneven::kRepeat;
-  int workers = 0;   // reader threads; 0: by usable CPUs
+  int workers = 0;   // reader threads; 0: as many as a governor finds worth it
+  int gpu = -1;      // the consumer's, as base/topology.h counts them: readers stay near its NUMA node
   int prefetch = 0;  // batches ready ahead; 0: two a worker
   bool drop_last = false;
   OnError on_error = OnError::kStop;
@@ -40,12 +56,20 @@ struct STROP_API Batch {
   int64_t rows = 0;
 };
 
+// Batches that every rank gave out while an epoch was shared that way.
+struct STROP_API Part {
+  Share share;
+  int64_t batches = 0;
+  bool operator==(const Part&) const = default;
+};
+
 // Where a loader stands: all of its state. JSON, under 1 KB. The same on every rank when uneven is not
-// kRagged.
+// kRagged; restored under another Share, the ranks together go on with the rows that nobody gave out yet.
 struct STROP_API LoaderState {
   uint64_t epoch = 0;
-  int64_t batches = 0;  // of this epoch already given out
-  uint64_t order = 0;   // names source layout and options that decide the order; 0: not checked
+  Part now;                // the Share, and its batches of this epoch already given out
+  std::vector<Part> done;  // of this epoch, under other Shares before
+  uint64_t order = 0;      // names source layout and options that decide the line of rows; 0: not checked
   std::string ToJson() const;
   static LoaderState FromJson(const std::string& json);
 };
@@ -59,12 +83,17 @@ struct STROP_API LoaderStats {
   double rows_per_second = 0;
   int64_t rows = 0;            // given out since the loader was opened
   int64_t skipped_chunks = 0;  // row groups replaced under OnError::kSkip
+  int workers = 0;             // readers at work now, and why so many (empty: as asked)
+  std::string workers_reason;
+  double shuffle_quality = 0;  // see ShuffleQuality
   std::string verdict;         // "storage", "decode", "copy" or "consumer" bounds, in a sentence
 };
 
 // Reads rows in a deterministic order: row groups permuted by (seed, epoch), and rows within a window of
-// them; the order depends on the source, seed, epoch, window, batch size, rank and world size, never on
-// workers or timing. Iterating is for one thread; the readers are its own threads, and end with it.
+// them. The line of rows depends on the sources, seed, epoch and window; which of them a rank takes, on rank
+// and Share; nothing on workers or timing. A ragged column comes padded with zeros to the longest row of its
+// batch, beside its lengths in elements (`NAME_length`, int32). Iterating is for one thread; the readers are
+// its own threads, and end with it.
 class STROP_API Loader {
  public:
   // Throws what data::ReadSchema throws, before any thread starts; kInvalidArgument naming an option, or a
@@ -72,8 +101,9 @@ class STROP_API Loader {
   static std::unique_ptr<Loader> Open(const LoaderOptions& options);
   virtual ~Loader();
 
-  virtual int64_t rows() const noexcept = 0;     // of the source
-  virtual int64_t batches() const noexcept = 0;  // of an epoch on this rank
+  virtual int64_t rows() const noexcept = 0;  // of the source
+  // Of the present epoch on this rank; of one that began under another Share, the batches under this one.
+  virtual int64_t batches() const noexcept = 0;
   virtual const std::vector<std::string>& columns()
       const noexcept = 0;  // as asked, else in the source's order
   // Waits at most so long for Next to have an answer; whether it has. For callers that must poll for signals.

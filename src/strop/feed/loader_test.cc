@@ -79,7 +79,7 @@ class LoaderTest : public testing::Test {
     test::WriteParquetFile(folder_ / "a.parquet", *test::MakeTable(0, 100), 16);
     test::WriteParquetFile(folder_ / "b.parquet", *test::MakeTable(100, 57), 16, true, true);
     test::WriteArrowFile(folder_ / "c.parquet", *test::MakeTable(157, 1), 16);
-    options_.source = (folder_ / "*.parquet").string();
+    options_.sources = {{{(folder_ / "*.parquet").string()}}};
     options_.batch_size = 10;
     options_.seed = 5;
   }
@@ -223,14 +223,17 @@ TEST_F(LoaderTest, SetEpochIsThePlaceAndTheOrder) {
   EXPECT_EQ(loader->state().epoch, 1U);
 }
 
-TEST_F(LoaderTest, AStateOfAnotherOrderIsRefused) {
+TEST_F(LoaderTest, AStateOfAnotherLineIsRefused) {
   const LoaderState state = Loader::Open(options_)->state();
-  options_.batch_size = 11;
+  options_.seed = 6;
   const auto loader = Loader::Open(options_);
   const Error error = Thrown([&] { loader->Restore(state); });
   EXPECT_EQ(error.code(), Code::kFailedPrecondition);
-  EXPECT_THAT(error.what(), HasSubstr("batch_size"));
+  EXPECT_THAT(error.what(), HasSubstr("seed"));
   EXPECT_EQ(Thrown([] { LoaderState::FromJson("{}"); }).code(), Code::kInvalidArgument);
+  LoaderState beyond = loader->state();
+  beyond.now.batches = 1000;
+  EXPECT_EQ(Thrown([&] { loader->Restore(beyond); }).code(), Code::kInvalidArgument);
 }
 
 TEST_F(LoaderTest, MemoryIsPooledAndABatchOutlivesItsLoader) {
@@ -302,11 +305,11 @@ TEST_F(LoaderTest, WrongOptionsAndColumnsAreNamed) {
   };
   EXPECT_THAT(open([](auto& o) { o.columns = {"imgae"}; }).what(),
               HasSubstr("has no column \"imgae\"; its columns: id, image, score, wide, flag, small, note"));
-  EXPECT_THAT(open([](auto& o) { o.columns = {"note"}; }).what(), HasSubstr("column note"));
   EXPECT_THAT(open([](auto& o) { o.columns = {"id", "id"}; }).what(), HasSubstr("twice"));
   EXPECT_THAT(open([](auto& o) { o.batch_size = 0; }).what(), StartsWith("batch_size is 0"));
   EXPECT_THAT(open([](auto& o) { o.rank = 2; }).what(), StartsWith("rank is 2"));
-  EXPECT_EQ(open([&](auto& o) { o.source = (folder_ / "no.parquet").string(); }).code(), Code::kNotFound);
+  EXPECT_EQ(open([&](auto& o) { o.sources = {{{(folder_ / "no.parquet").string()}}}; }).code(),
+            Code::kNotFound);
 }
 
 TEST_F(LoaderTest, FilesThatDifferAreNamed) {
@@ -328,7 +331,7 @@ class DamagedTest : public testing::Test {
  protected:
   DamagedTest() {
     test::WriteParquetFile(path_, *test::MakeTable(0, 320), 32, true);
-    options_.source = path_.string();
+    options_.sources = {{{path_.string()}}};
     options_.batch_size = 16;
     options_.shuffle = true;
     options_.window = 2;

@@ -1,6 +1,7 @@
 #include "strop/feed/order.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "strop/base/rng.h"
@@ -12,6 +13,172 @@ namespace {
 constexpr uint64_t kChunkStream = 0x6368756e6b;     // "chunk"
 constexpr uint64_t kWindowStream = 0x77696e646f77;  // "window"
 
+std::vector<Group> GroupsOf(const OrderOptions& options) {
+  if (!options.groups.empty()) return options.groups;
+  return {{0, static_cast<int64_t>(options.chunk_rows.size()), 0}};
+}
+
+int64_t GroupRows(const OrderOptions& options, const Group& group) {
+  const auto begin = options.chunk_rows.begin() + group.first_chunk;
+  return std::accumulate(begin, begin + group.chunks, int64_t{0});
+}
+
+// Rows of an epoch that each group gives: all rows once, or the same number in all shared out by weight
+// (largest remainder).
+std::vector<int64_t> Quotas(const OrderOptions& options, const std::vector<Group>& groups) {
+  std::vector<int64_t> rows;
+  double weights = 0;
+  for (const Group& group : groups) {
+    rows.push_back(GroupRows(options, group));
+    weights += group.weight;
+  }
+  if (weights <= 0) return rows;
+  const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+  std::vector<int64_t> quotas;
+  std::vector<std::pair<double, size_t>> rests;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const double exact = static_cast<double>(total) * groups[g].weight / weights;
+    quotas.push_back(static_cast<int64_t>(exact));
+    rests.emplace_back(static_cast<double>(quotas.back()) - exact, g);
+  }
+  std::sort(rests.begin(), rests.end());
+  int64_t left = total - std::accumulate(quotas.begin(), quotas.end(), int64_t{0});
+  for (size_t i = 0; left > 0; i = (i + 1) % rests.size(), --left) ++quotas[rests[i].second];
+  return quotas;
+}
+
+// The segments that a group gives to an epoch: `quota` rows of the endless stream of its passes, from where
+// the epochs before stopped.
+std::vector<Segment> GroupSegments(const OrderOptions& options, const Group& group, size_t index,
+                                   int64_t quota, uint64_t epoch) {
+  const int64_t rows = GroupRows(options, group);
+  std::vector<Segment> segments;
+  if (rows == 0 || quota == 0) return segments;
+  // Whole passes and what is beyond them apart, or epoch * quota would overflow some day.
+  const auto a_pass = static_cast<uint64_t>(rows), an_epoch = static_cast<uint64_t>(quota);
+  const uint64_t beyond = epoch % a_pass * (an_epoch % a_pass);
+  uint64_t pass = epoch / a_pass * (an_epoch % a_pass) + epoch * (an_epoch / a_pass) + beyond / a_pass;
+  auto skip = static_cast<int64_t>(beyond % a_pass);
+  for (int64_t left = quota; left > 0; ++pass, skip = 0) {
+    std::vector<uint32_t> line;
+    if (options.shuffle)
+      line = Permutation(group.chunks, options.seed, MixSeed(MixSeed(kChunkStream, index), pass));
+    for (int64_t at = 0; at < group.chunks && left > 0; ++at) {
+      const int64_t chunk = group.first_chunk + (line.empty() ? at : line[static_cast<size_t>(at)]);
+      const int64_t size = options.chunk_rows[static_cast<size_t>(chunk)];
+      const int64_t begin = std::min(skip, size);
+      skip -= begin;
+      const int64_t taken = std::min(size - begin, left);
+      if (taken == 0) continue;
+      segments.push_back({chunk, begin, begin + taken});
+      left -= taken;
+    }
+  }
+  return segments;
+}
+
+// Where to cut a group's segments so that each window has its share of the rows, to the nearest border.
+std::vector<size_t> Cuts(const std::vector<Segment>& segments, size_t windows) {
+  int64_t rows = 0;
+  for (const Segment& segment : segments) rows += segment.rows();
+  std::vector<size_t> cuts = {0};
+  int64_t before = 0;
+  size_t at = 0;
+  for (size_t w = 1; w <= windows; ++w) {
+    const double target = static_cast<double>(rows) * static_cast<double>(w) / static_cast<double>(windows);
+    while (at < segments.size() &&
+           static_cast<double>(before) + static_cast<double>(segments[at].rows()) / 2 <= target) {
+      before += segments[at++].rows();
+    }
+    cuts.push_back(w == windows ? segments.size() : at);
+  }
+  return cuts;
+}
+
+std::vector<LineWindow> MakeWindows(const OrderOptions& options, uint64_t epoch) {
+  const std::vector<Group> groups = GroupsOf(options);
+  const std::vector<int64_t> quotas = Quotas(options, groups);
+  std::vector<std::vector<Segment>> segments;
+  size_t count = 0;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    segments.push_back(GroupSegments(options, groups[g], g, quotas[g], epoch));
+    count += segments.back().size();
+  }
+  const bool mixed = options.shuffle || groups.size() > 1;
+  const size_t a_window = mixed ? static_cast<size_t>(options.window) : 1;
+  std::vector<LineWindow> windows((count + a_window - 1) / a_window);
+  for (const auto& group : segments) {
+    std::vector<size_t> cuts;
+    if (groups.size() > 1) {
+      cuts = Cuts(group, windows.size());
+    } else {
+      for (size_t w = 0; w <= windows.size(); ++w) cuts.push_back(std::min(w * a_window, group.size()));
+    }
+    for (size_t w = 0; w < windows.size(); ++w) {
+      windows[w].segments.insert(windows[w].segments.end(), group.begin() + static_cast<int64_t>(cuts[w]),
+                                 group.begin() + static_cast<int64_t>(cuts[w + 1]));
+    }
+  }
+  std::erase_if(windows, [](const LineWindow& window) { return window.segments.empty(); });
+  int64_t first = 0;
+  for (LineWindow& window : windows) {
+    window.first = first;
+    for (const Segment& segment : window.segments) window.rows += segment.rows();
+    first += window.rows;
+  }
+  return windows;
+}
+
+int64_t Rows(const std::vector<Range>& ranges) {
+  return std::accumulate(ranges.begin(), ranges.end(), int64_t{0},
+                         [](int64_t sum, const Range& range) { return sum + range.rows(); });
+}
+
+// Positions [begin, begin + rows) of the ranges laid end to end.
+void Append(const std::vector<Range>& ranges, int64_t begin, int64_t rows, std::vector<Range>& out) {
+  for (const Range& range : ranges) {
+    const int64_t from = std::max<int64_t>(begin, 0);
+    const int64_t taken = std::min(range.rows() - from, rows);
+    if (taken > 0) {
+      out.push_back({range.begin + from, range.begin + from + taken});
+      rows -= taken;
+    }
+    begin -= range.rows();
+    if (rows <= 0) return;
+  }
+}
+
+struct RankRange {
+  int64_t begin = 0;
+  int64_t rows = 0;
+};
+
+// The rank's range of `total` rows; with kRepeat it may reach beyond them, and then goes round.
+RankRange RangeOf(int64_t total, int rank, int world_size, Uneven uneven) {
+  const int64_t rows = RankRows(total, rank, world_size, uneven);
+  const int64_t begin = uneven == Uneven::kRagged
+                            ? rank * (total / world_size) + std::min<int64_t>(rank, total % world_size)
+                            : rank * rows;
+  return {begin, rows};
+}
+
+// What is left of the ranges once every rank of the share has given out so many batches.
+std::vector<Range> LeftAfter(const std::vector<Range>& ranges, const Part& part) {
+  const Share& share = part.share;
+  const int64_t total = Rows(ranges);
+  std::vector<Range> left;
+  int64_t owned = 0;
+  for (int rank = 0; rank < share.world_size; ++rank) {
+    const RankRange range = RangeOf(total, rank, share.world_size, share.uneven);
+    const int64_t given = std::min(part.batches * share.batch_size, range.rows);
+    const int64_t end = std::min(range.begin + range.rows, total);  // beyond are repeats
+    Append(ranges, range.begin + given, end - range.begin - given, left);
+    owned = std::max(owned, end);
+  }
+  Append(ranges, owned, total - owned, left);
+  return left;
+}
+
 }  // namespace
 
 int64_t OrderOptions::total_rows() const noexcept {
@@ -19,12 +186,13 @@ int64_t OrderOptions::total_rows() const noexcept {
 }
 
 uint64_t OrderOptions::Fingerprint() const noexcept {
-  uint64_t value = MixSeed(seed, shuffle ? static_cast<uint64_t>(window) : 0);
-  for (const uint64_t part : {static_cast<uint64_t>(world_size), static_cast<uint64_t>(uneven),
-                              static_cast<uint64_t>(batch_size), static_cast<uint64_t>(drop_last)}) {
-    value = MixSeed(value, part);
-  }
+  uint64_t value = MixSeed(seed, shuffle || groups.size() > 1 ? static_cast<uint64_t>(window) : 0);
+  value = MixSeed(value, static_cast<uint64_t>(shuffle));
   for (const int64_t rows : chunk_rows) value = MixSeed(value, static_cast<uint64_t>(rows));
+  for (const Group& group : groups) {
+    value = MixSeed(value, static_cast<uint64_t>(group.chunks));
+    value = MixSeed(value, static_cast<uint64_t>(std::llround(group.weight * 1e9)));
+  }
   return value | 1;  // never "not checked"
 }
 
@@ -54,54 +222,89 @@ std::vector<uint32_t> Permutation(int64_t n, uint64_t seed, uint64_t stream) {
   return values;
 }
 
-EpochOrder::EpochOrder(const OrderOptions& options, uint64_t epoch)
-    : shuffle_(options.shuffle), seed_(options.seed), epoch_(epoch), rank_(options.rank) {
-  const auto chunks = static_cast<int64_t>(options.chunk_rows.size());
-  const int64_t total = options.total_rows();
-  rows_ = RankRows(total, options.rank, options.world_size, options.uneven);
-  if (rows_ == 0 || total == 0) {
-    rows_ = 0;
-    return;
-  }
-  std::vector<uint32_t> line;
-  if (shuffle_) line = Permutation(chunks, seed_, MixSeed(kChunkStream, epoch));
-  const auto chunk_at = [&](int64_t i) {
-    return shuffle_ ? static_cast<int64_t>(line[static_cast<size_t>(i)]) : i;
-  };
+EpochLine::EpochLine(const OrderOptions& options, uint64_t epoch)
+    : shuffle_(options.shuffle),
+      mixture_(options.groups.size() > 1),
+      seed_(options.seed),
+      epoch_(epoch),
+      windows_(MakeWindows(options, epoch)) {
+  if (!windows_.empty()) rows_ = windows_.back().first + windows_.back().rows;
+}
 
-  // The rank's range starts where the ranks before it end; with kRepeat the line goes round, so that the last
-  // ranks take rows from its beginning.
-  int64_t begin = 0;
-  if (options.uneven == Uneven::kRagged) {
-    begin = options.rank * (total / options.world_size) +
-            std::min<int64_t>(options.rank, total % options.world_size);
-  } else {
-    begin = options.rank * rows_ % total;
+std::vector<uint32_t> EpochLine::Destinations(size_t window) const {
+  const LineWindow& mixed = windows_[window];
+  if (shuffle_) return Permutation(mixed.rows, seed_, MixSeed(MixSeed(kWindowStream, epoch_), window));
+  if (!mixture_) return {};
+  // Unshuffled segments are interleaved evenly: row j of n stands at (j + 1/2) / n of the window.
+  std::vector<std::pair<double, uint32_t>> places;
+  for (const Segment& segment : mixed.segments) {
+    for (int64_t row = 0; row < segment.rows(); ++row) {
+      places.emplace_back((static_cast<double>(row) + 0.5) / static_cast<double>(segment.rows()),
+                          static_cast<uint32_t>(places.size()));
+    }
   }
-  int64_t at = 0;
-  int64_t skip = begin;
-  while (skip >= options.chunk_rows[static_cast<size_t>(chunk_at(at))]) {
-    skip -= options.chunk_rows[static_cast<size_t>(chunk_at(at))];
-    ++at;
+  std::sort(places.begin(), places.end());
+  std::vector<uint32_t> destinations(places.size());
+  for (size_t i = 0; i < places.size(); ++i) destinations[places[i].second] = static_cast<uint32_t>(i);
+  return destinations;
+}
+
+EpochOrder::EpochOrder(const OrderOptions& options, uint64_t epoch, const std::vector<Part>& done)
+    : line_(options, epoch) {
+  std::vector<Range> left = {{0, line_.rows()}};
+  for (const Part& part : done) left = LeftAfter(left, part);
+  const Share& share = options.share;
+  const int64_t total = Rows(left);
+  const RankRange own = RangeOf(total, options.rank, share.world_size, share.uneven);
+  if (total > 0) rows_ = own.rows;
+  batches_ = BatchCount(rows_, share.batch_size, share.drop_last);
+  limit_ = std::min(rows_, batches_ * share.batch_size);
+
+  std::vector<Range> ranges;
+  for (int64_t at = own.begin, end = own.begin + rows_; at < end;) {  // going round as often as it takes
+    const int64_t taken = std::min(end - at, total - at % total);
+    Append(left, at % total, taken, ranges);
+    at += taken;
   }
-  const size_t segments_a_window = shuffle_ ? static_cast<size_t>(options.window) : 1;
-  for (int64_t left = rows_, first = 0; left > 0; at = (at + 1) % chunks, skip = 0) {
-    const int64_t chunk = chunk_at(at);
-    const int64_t taken = std::min(options.chunk_rows[static_cast<size_t>(chunk)] - skip, left);
-    if (taken == 0) continue;
-    if (windows_.empty() || windows_.back().segments.size() == segments_a_window)
-      windows_.push_back({first, 0, {}});
-    windows_.back().segments.push_back({chunk, skip, skip + taken});
-    windows_.back().rows += taken;
-    first += taken;
-    left -= taken;
+  const auto& windows = line_.windows();
+  int64_t position = 0;
+  for (const Range& range : ranges) {
+    auto window = std::upper_bound(windows.begin(), windows.end(), range.begin,
+                                   [](int64_t value, const LineWindow& w) { return value < w.first; }) -
+                  1;
+    for (; window != windows.end() && window->first < range.end; ++window) {
+      const int64_t begin = std::max(range.begin, window->first);
+      const int64_t rows = std::min(range.end, window->first + window->rows) - begin;
+      windows_.push_back({static_cast<size_t>(window - windows.begin()), position - (begin - window->first),
+                          position, position + rows});
+      position += rows;
+    }
   }
 }
 
-std::vector<uint32_t> EpochOrder::Destinations(size_t window) const {
-  if (!shuffle_) return {};
-  const uint64_t place = MixSeed(static_cast<uint64_t>(rank_), window);
-  return Permutation(windows_[window].rows, seed_, MixSeed(MixSeed(kWindowStream, epoch_), place));
+double ShuffleQuality(const OrderOptions& options) {
+  if (!options.shuffle) return 0;
+  const EpochLine line(options, 0);
+  if (line.rows() == 0) return 0;
+  const auto batch = static_cast<double>(options.share.batch_size);
+  // Chunks that a batch out of so many rows is expected to touch; a larger batch holds the rows several times
+  // over.
+  const auto touched = [&](const std::vector<Segment>& segments, double rows) {
+    const double draws = std::min(batch, rows);
+    double sum = 0;
+    for (const Segment& segment : segments)
+      sum += 1 - std::pow(1 - static_cast<double>(segment.rows()) / rows, draws);
+    return sum * batch / draws;
+  };
+  std::vector<Segment> all;
+  double block = 0;
+  for (const LineWindow& window : line.windows()) {
+    const auto rows = static_cast<double>(window.rows);
+    block += touched(window.segments, rows) * rows;
+    all.insert(all.end(), window.segments.begin(), window.segments.end());
+  }
+  const auto rows = static_cast<double>(line.rows());
+  return std::min(1.0, block / rows / touched(all, rows));
 }
 
 }  // namespace strop::feed

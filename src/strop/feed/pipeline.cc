@@ -8,7 +8,9 @@
 
 #include "strop/base/error.h"
 #include "strop/base/log.h"
+#include "strop/base/rng.h"
 #include "strop/base/threads.h"
+#include "strop/feed/ragged.h"
 
 namespace strop::feed {
 namespace {
@@ -19,13 +21,28 @@ double Seconds(Clock::duration duration) { return std::chrono::duration<double>(
 
 size_t RowBytes(const std::vector<data::Column>& columns) {
   size_t bytes = 0;
-  for (const auto& column : columns) bytes += column.row_bytes();
+  for (const auto& column : columns) bytes += column.ragged() ? 0 : column.row_bytes();
   return bytes;
 }
 
-size_t OpenWindows(const Pipeline::Options& options) {
+constexpr int kMostReaders = 64;
+
+int MostReaders(const Pipeline::Options& options) {
+  return options.govern ? std::min(kMostReaders, 4 * UsableCpus()) : options.workers;
+}
+
+ReaderControl Control(const Pipeline::Options& options) {
+  if (!options.govern) return ReaderControl(options.workers);
+  Governor::Options governor;
+  governor.cpus = UsableCpus();
+  governor.start = options.workers;
+  governor.most = MostReaders(options);
+  return ReaderControl(governor);
+}
+
+size_t OpenWindows(const Pipeline::Options& options, int readers) {
   const int segments = options.order.shuffle ? options.order.window : 1;
-  return 1 + static_cast<size_t>((2 * options.workers + segments - 1) / segments);
+  return 1 + static_cast<size_t>((2 * readers + segments - 1) / segments);
 }
 
 // Idle memory kept: what the open windows and the consumer's own batches go round with.
@@ -33,24 +50,28 @@ size_t IdleLimit(const Source& source, const Pipeline::Options& options) {
   const auto& chunks = source.chunk_rows();
   const int64_t largest = chunks.empty() ? 0 : *std::max_element(chunks.begin(), chunks.end());
   const int64_t window = options.order.shuffle ? options.order.window : 1;
-  const int64_t rows = static_cast<int64_t>(OpenWindows(options) + 1) * window * largest +
-                       options.prefetch_rows + 8 * options.order.batch_size;
-  return static_cast<size_t>(std::min(rows, options.order.total_rows() + options.order.batch_size)) *
+  const int64_t rows =
+      static_cast<int64_t>(OpenWindows(options, MostReaders(options)) + 1) * window * largest +
+      options.prefetch_rows + 8 * options.order.share.batch_size;
+  return static_cast<size_t>(std::min(rows, options.order.total_rows() + options.order.share.batch_size)) *
          RowBytes(source.columns());
 }
 
 }  // namespace
 
 struct Pipeline::Slot {
+  explicit Slot(size_t columns) : memory(columns), ragged(columns) {}
+
   int64_t rows = 0;
-  std::vector<std::shared_ptr<void>> memory;  // one block a column
+  std::vector<std::shared_ptr<void>> memory;        // one block a dense column
+  std::vector<std::unique_ptr<RaggedRows>> ragged;  // of a ragged one
 };
 
 struct Pipeline::OpenWindow {
   std::shared_ptr<const EpochOrder> order;
-  int64_t first = 0;  // its positions in the rank's epoch
-  int64_t end = 0;
-  const Window* window = nullptr;
+  Window window;
+  const LineWindow* line = nullptr;
+  uint64_t key = 0;  // of the epoch; a row's is drawn from it by its position in the line
   std::vector<uint32_t> destinations;
   std::vector<int64_t> offsets;  // of each segment's first row within the window
   int64_t first_batch = 0;
@@ -71,7 +92,7 @@ class Pipeline::Scatter final : public RowSink {
           const std::vector<data::Column>& columns)
       : window_(window),
         offset_(window.offsets[segment]),
-        segment_(window.window->segments[segment]),
+        segment_(window.line->segments[segment]),
         batch_size_(batch_size),
         columns_(columns) {}
 
@@ -87,9 +108,39 @@ class Pipeline::Scatter final : public RowSink {
     seconds_ += Seconds(Clock::now() - begin);
   }
 
+  void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override {
+    const auto position = PositionOf(row);
+    if (!position) return;
+    const int64_t batch = *position / batch_size_;
+    const Slot& slot = *window_.slots[static_cast<size_t>(batch - window_.first_batch)];
+    slot.ragged[column]->Put(static_cast<size_t>(*position - batch * batch_size_), values, bytes);
+  }
+
+  RowPlace Place(size_t column, int64_t row) override {
+    const auto position = PositionOf(row);
+    if (!position) return {nullptr, 0, false};
+    const uint64_t key =
+        MixSeed(window_.key, static_cast<uint64_t>(window_.line->first + *position - window_.window.first));
+    if (columns_[column].ragged()) return {nullptr, key, true};
+    return {Block(*position / batch_size_, column) +
+                static_cast<size_t>(*position % batch_size_) * columns_[column].row_bytes(),
+            key, true};
+  }
+
   double seconds() const noexcept { return seconds_; }
 
  private:
+  // Of a row of the chunk, in the rank's epoch; nullopt when it is not copied.
+  std::optional<int64_t> PositionOf(int64_t row) const {
+    if (row < segment_.begin || row >= segment_.end) return std::nullopt;
+    const int64_t i = offset_ + row - segment_.begin;
+    const int64_t position =
+        window_.window.first +
+        (window_.destinations.empty() ? i : window_.destinations[static_cast<size_t>(i)]);
+    if (position < window_.copy_begin || position >= window_.copy_end) return std::nullopt;
+    return position;
+  }
+
   // Rows [at, at + count) of the window, in the order of its segments.
   void Copy(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
     if (window_.destinations.empty()) return CopyRuns(column, at, count, values, bytes);
@@ -117,7 +168,7 @@ class Pipeline::Scatter final : public RowSink {
   void CopyRows(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
     const size_t size = kBytes != 0 ? kBytes : bytes;
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t position = window_.first + window_.destinations[static_cast<size_t>(at + i)];
+      const int64_t position = window_.window.first + window_.destinations[static_cast<size_t>(at + i)];
       if (position < window_.copy_begin || position >= window_.copy_end) continue;
       uint8_t* const block = Block(position / batch_size_, column);
       std::memcpy(block + static_cast<size_t>(position % batch_size_) * size,
@@ -126,7 +177,7 @@ class Pipeline::Scatter final : public RowSink {
   }
 
   void CopyRuns(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
-    const int64_t origin = window_.first + at;
+    const int64_t origin = window_.window.first + at;
     int64_t position = std::max(origin, window_.copy_begin);
     const int64_t end = std::min(origin + count, window_.copy_end);
     while (position < end) {
@@ -150,14 +201,15 @@ class Pipeline::Scatter final : public RowSink {
 Pipeline::Pipeline(std::shared_ptr<const Source> source, Options options)
     : source_(std::move(source)),
       options_(std::move(options)),
-      rank_rows_(RankRows(options_.order.total_rows(), options_.order.rank, options_.order.world_size,
-                          options_.order.uneven)),
-      batches_(BatchCount(rank_rows_, options_.order.batch_size, options_.order.drop_last)),
-      limit_(std::min(rank_rows_, batches_ * options_.order.batch_size)),
-      open_windows_(OpenWindows(options_)),
-      pool_(BufferPool::Make(IdleLimit(*source_, options_))) {
+      control_(Control(options_)),
+      placement_(PlanHere(MostReaders(options_), options_.node)),
+      pool_(BufferPool::Make(IdleLimit(*source_, options_),
+                             placement_.binds ? std::optional(placement_.node) : std::nullopt)) {
+  const EpochOrder whole(options_.order, 0);
+  full_batches_ = whole.batches();
+  full_limit_ = whole.limit();
   Seek(0, 0);
-  for (int i = 0; i < options_.workers; ++i) {
+  for (int i = 0; i < MostReaders(options_); ++i) {
     threads_.emplace_back([this, i] { Work(static_cast<size_t>(i)); });
   }
 }
@@ -172,14 +224,23 @@ Pipeline::~Pipeline() {
   pool_->Close();
 }
 
-void Pipeline::Seek(uint64_t epoch, int64_t batch) {
+void Pipeline::Enter(uint64_t epoch) {
+  epoch_ = epoch;
+  batch_ = 0;
+  batches_ = full_batches_;
+  limit_ = full_limit_;
+}
+
+void Pipeline::Seek(uint64_t epoch, int64_t batch, const std::vector<Part>& done) {
+  auto order = std::make_shared<const EpochOrder>(options_.order, epoch, done);
+  const int64_t batches = order->batches(), limit = order->limit();
   // At its end an epoch needs no window: what is opened is the next one's first.
-  const bool at_end = batch >= batches_;
-  auto order = std::make_shared<const EpochOrder>(options_.order, at_end ? epoch + 1 : epoch);
-  const int64_t row = at_end ? 0 : batch * options_.order.batch_size;
+  const bool at_end = batch >= batches;
+  if (at_end) order = std::make_shared<const EpochOrder>(options_.order, epoch + 1);
+  const int64_t row = at_end ? 0 : batch * options_.order.share.batch_size;
   const auto& windows = order->windows();
   size_t window = 0;
-  while (window < windows.size() && windows[window].first + windows[window].rows <= row) ++window;
+  while (window < windows.size() && windows[window].end <= row) ++window;
   {
     std::lock_guard lock(mutex_);
     ++generation_;
@@ -188,8 +249,10 @@ void Pipeline::Seek(uint64_t epoch, int64_t batch) {
     next_order_ = std::move(order);
     next_window_ = window;
     start_row_ = row;
-    epoch_ = epoch;
+    Enter(epoch);
     batch_ = batch;
+    batches_ = batches;
+    limit_ = limit;
     fatal_ = nullptr;
     given_.reset();
   }
@@ -197,7 +260,7 @@ void Pipeline::Seek(uint64_t epoch, int64_t batch) {
 }
 
 int64_t Pipeline::RowsAhead() const {
-  const int64_t given = batch_ * options_.order.batch_size;
+  const int64_t given = batch_ * options_.order.share.batch_size;
   int64_t ahead = 0;
   for (const auto& window : windows_) {
     const bool current = window->order->epoch() == epoch_;
@@ -207,8 +270,8 @@ int64_t Pipeline::RowsAhead() const {
 }
 
 bool Pipeline::MayOpen() const {
-  if (opening_ || fatal_ || limit_ == 0) return false;
-  return windows_.size() < open_windows_ || RowsAhead() < options_.prefetch_rows;
+  if (opening_ || fatal_ || full_limit_ == 0) return false;
+  return windows_.size() < OpenWindows(options_, control_.readers()) || RowsAhead() < options_.prefetch_rows;
 }
 
 void Pipeline::OpenNext(std::unique_lock<std::mutex>& lock) {
@@ -223,42 +286,16 @@ void Pipeline::OpenNext(std::unique_lock<std::mutex>& lock) {
   std::shared_ptr<OpenWindow> opened;
   std::exception_ptr error;
   try {
-    if (index >= order->windows().size() || order->windows()[index].first >= limit_) {
+    if (index >= order->windows().size() || order->windows()[index].begin >= order->limit()) {
       order = std::make_shared<const EpochOrder>(options_.order, order->epoch() + 1);
       index = 0;
       start = 0;
       tail.reset();
     }
-    opened = std::make_shared<OpenWindow>();
-    const Window& window = order->windows()[index];
-    opened->order = order;
-    opened->window = &window;
-    opened->first = window.first;
-    opened->end = window.first + window.rows;
-    opened->copy_begin = std::max(window.first, start);
-    opened->copy_end = std::min(opened->end, limit_);
-    opened->destinations = order->Destinations(index);
-    opened->unresolved = window.segments.size();
-    int64_t offset = 0;
-    for (const Segment& segment : window.segments) {
-      opened->offsets.push_back(offset);
-      offset += segment.rows();
-    }
-    const int64_t size = options_.order.batch_size;
-    opened->first_batch = opened->copy_begin / size;
-    for (int64_t batch = opened->first_batch; batch * size < opened->copy_end; ++batch) {
-      if (batch == opened->first_batch && tail) {
-        opened->slots.push_back(tail);
-        continue;
-      }
-      auto slot = std::make_shared<Slot>();
-      slot->rows = std::min(size, limit_ - batch * size);
-      for (const auto& column : source_->columns()) {
-        slot->memory.push_back(pool_->Take(column.row_bytes() * static_cast<size_t>(size)));
-      }
-      opened->slots.push_back(std::move(slot));
-    }
-    tail = opened->copy_end % size != 0 && opened->copy_end < limit_ ? opened->slots.back() : nullptr;
+    opened = Open(order, index, start, tail);
+    const int64_t end = opened->copy_end;
+    const bool shared = end % options_.order.share.batch_size != 0 && end < order->limit();
+    tail = shared ? opened->slots.back() : nullptr;
   } catch (...) {
     error = std::current_exception();
   }
@@ -280,24 +317,68 @@ void Pipeline::OpenNext(std::unique_lock<std::mutex>& lock) {
   work_.notify_all();
 }
 
+std::shared_ptr<Pipeline::OpenWindow> Pipeline::Open(std::shared_ptr<const EpochOrder> order, size_t index,
+                                                     int64_t start, const std::shared_ptr<Slot>& tail) {
+  auto opened = std::make_shared<OpenWindow>();
+  opened->window = order->windows()[index];
+  opened->line = &order->line().windows()[opened->window.line];
+  opened->key = MixSeed(options_.order.seed, order->epoch());
+  opened->copy_begin = std::max(opened->window.begin, start);
+  opened->copy_end = std::min(opened->window.end, order->limit());
+  opened->destinations = order->line().Destinations(opened->window.line);
+  opened->unresolved = opened->line->segments.size();
+  int64_t offset = 0;
+  for (const Segment& segment : opened->line->segments) {
+    opened->offsets.push_back(offset);
+    offset += segment.rows();
+  }
+  const int64_t size = options_.order.share.batch_size;
+  opened->first_batch = opened->copy_begin / size;
+  for (int64_t batch = opened->first_batch; batch * size < opened->copy_end; ++batch) {
+    const bool begun = batch == opened->first_batch && tail;
+    opened->slots.push_back(begun ? tail : NewSlot(std::min(size, order->limit() - batch * size)));
+  }
+  opened->order = std::move(order);
+  return opened;
+}
+
+std::shared_ptr<Pipeline::Slot> Pipeline::NewSlot(int64_t rows) {
+  const auto& columns = source_->columns();
+  auto slot = std::make_shared<Slot>(columns.size());
+  slot->rows = rows;
+  for (size_t c = 0; c < columns.size(); ++c) {
+    if (columns[c].ragged()) {
+      slot->ragged[c] = std::make_unique<RaggedRows>(static_cast<size_t>(rows));
+    } else {
+      slot->memory[c] =
+          pool_->Take(columns[c].row_bytes() * static_cast<size_t>(options_.order.share.batch_size));
+    }
+  }
+  return slot;
+}
+
 std::optional<Pipeline::Task> Pipeline::TakeTask() {
   for (const auto& window : windows_) {
-    if (window->next_segment < window->window->segments.size()) return Task{window, window->next_segment++};
+    if (window->next_segment < window->line->segments.size()) return Task{window, window->next_segment++};
   }
   return std::nullopt;
 }
 
 void Pipeline::Work(size_t worker) {
   NameThread(fmt::format("strop-feed-{}", worker));
+  if (placement_.binds) BindThread(placement_.readers[worker].cpus);
   std::unique_ptr<ChunkReader> reader;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (auto task = TakeTask()) {
+    if (static_cast<int>(worker) >= control_.readers()) {
+      work_.wait(lock);
+    } else if (auto task = TakeTask()) {
       lock.unlock();
       std::exception_ptr error;
+      Spent spent;
       try {
         if (!reader) reader = source_->NewReader();
-        Run(*task, *reader);
+        spent = Run(*task, *reader);
       } catch (...) {
         error = std::current_exception();
         reader.reset();  // whatever state it is in
@@ -309,6 +390,8 @@ void Pipeline::Work(size_t worker) {
         window.error_segment = task->segment;
       }
       if (--window.unresolved == 0) ready_.notify_all();
+      const int64_t rows = window.line->segments[task->segment].rows();
+      if (control_.ChunkDone(rows, spent.read, spent.decode, Clock::now())) work_.notify_all();
     } else if (MayOpen()) {
       OpenNext(lock);
     } else {
@@ -317,9 +400,9 @@ void Pipeline::Work(size_t worker) {
   }
 }
 
-void Pipeline::Run(const Task& task, ChunkReader& reader) {
-  const Segment& segment = task.window->window->segments[task.segment];
-  Scatter scatter(*task.window, task.segment, options_.order.batch_size, source_->columns());
+Pipeline::Spent Pipeline::Run(const Task& task, ChunkReader& reader) {
+  const Segment& segment = task.window->line->segments[task.segment];
+  Scatter scatter(*task.window, task.segment, options_.order.share.batch_size, source_->columns());
   const auto begin = Clock::now();
   try {
     reader.Read(segment.chunk, scatter);
@@ -328,13 +411,16 @@ void Pipeline::Run(const Task& task, ChunkReader& reader) {
     const bool lost =
         error.code() == Code::kCorrupt || error.code() == Code::kInvalidArgument || error.code() == Code::kIo;
     if (options_.on_error == OnError::kStop || !lost) throw;
-    return RunWithSubstitute(task, reader, std::current_exception());
+    RunWithSubstitute(task, reader, std::current_exception());
+    return {};
   }
   const double total = Seconds(Clock::now() - begin);
   const double read = reader.TakeReadSeconds();
   stats_.Add(StatsRecorder::kRead, read);
   stats_.Add(StatsRecorder::kCopy, scatter.seconds());
-  stats_.Add(StatsRecorder::kDecode, std::max(0.0, total - read - scatter.seconds()));
+  const double decode = std::max(0.0, total - read - scatter.seconds());
+  stats_.Add(StatsRecorder::kDecode, decode);
+  return {read, decode + scatter.seconds()};
 }
 
 namespace {
@@ -342,20 +428,39 @@ namespace {
 // Keeps a whole chunk's rows, so that they can be used more than once.
 class Keep final : public RowSink {
  public:
-  Keep(const std::vector<data::Column>& columns, int64_t rows) : columns_(columns), bytes_(columns.size()) {
-    for (size_t c = 0; c < columns.size(); ++c)
-      bytes_[c].resize(columns[c].row_bytes() * static_cast<size_t>(rows));
+  Keep(const std::vector<data::Column>& columns, int64_t rows)
+      : columns_(columns), dense_(columns.size()), ragged_(columns.size()) {
+    for (size_t c = 0; c < columns.size(); ++c) {
+      if (columns[c].ragged()) {
+        ragged_[c].resize(static_cast<size_t>(rows));
+      } else {
+        dense_[c].resize(columns[c].row_bytes() * static_cast<size_t>(rows));
+      }
+    }
   }
   void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override {
     const size_t size = columns_[column].row_bytes();
-    std::memcpy(bytes_[column].data() + static_cast<size_t>(row) * size, values,
+    std::memcpy(dense_[column].data() + static_cast<size_t>(row) * size, values,
                 static_cast<size_t>(count) * size);
   }
-  const uint8_t* rows(size_t column) const { return bytes_[column].data(); }
+  void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override {
+    ragged_[column][static_cast<size_t>(row)].assign(values, values + bytes);
+  }
+  // Row `from` as row `row` of another sink.
+  void Give(size_t column, int64_t from, int64_t row, RowSink& sink) const {
+    if (columns_[column].ragged()) {
+      const auto& bytes = ragged_[column][static_cast<size_t>(from)];
+      sink.PutRagged(column, row, bytes.data(), bytes.size());
+    } else {
+      sink.Put(column, row, 1,
+               dense_[column].data() + static_cast<size_t>(from) * columns_[column].row_bytes());
+    }
+  }
 
  private:
   const std::vector<data::Column>& columns_;
-  std::vector<std::vector<uint8_t>> bytes_;
+  std::vector<std::vector<uint8_t>> dense_;
+  std::vector<std::vector<std::vector<uint8_t>>> ragged_;
 };
 
 }  // namespace
@@ -365,7 +470,7 @@ class Keep final : public RowSink {
 // modulo its rows.
 void Pipeline::RunWithSubstitute(const Task& task, ChunkReader& reader, const std::exception_ptr& error) {
   const OpenWindow& window = *task.window;
-  const Segment& segment = window.window->segments[task.segment];
+  const Segment& segment = window.line->segments[task.segment];
   const auto& chunk_rows = source_->chunk_rows();
   const auto chunks = static_cast<int64_t>(chunk_rows.size());
   const auto& columns = source_->columns();
@@ -379,14 +484,9 @@ void Pipeline::RunWithSubstitute(const Task& task, ChunkReader& reader, const st
     } catch (const Error&) {
       continue;
     }
-    Scatter scatter(window, task.segment, options_.order.batch_size, columns);
+    Scatter scatter(window, task.segment, options_.order.share.batch_size, columns);
     for (size_t c = 0; c < columns.size(); ++c) {
-      for (int64_t row = segment.begin; row < segment.end;) {
-        const int64_t from = row % rows;
-        const int64_t count = std::min(segment.end - row, rows - from);
-        scatter.Put(c, row, count, kept.rows(c) + static_cast<size_t>(from) * columns[c].row_bytes());
-        row += count;
-      }
+      for (int64_t row = segment.begin; row < segment.end; ++row) kept.Give(c, row % rows, row, scatter);
     }
     stats_.AddSkipped();
     try {
@@ -401,17 +501,28 @@ void Pipeline::RunWithSubstitute(const Task& task, ChunkReader& reader, const st
 
 bool Pipeline::Known(std::exception_ptr* error) const {
   if (batch_ >= batches_) return true;
-  const int64_t end = std::min((batch_ + 1) * options_.order.batch_size, limit_);
+  const int64_t end = std::min((batch_ + 1) * options_.order.share.batch_size, limit_);
   for (const auto& window : windows_) {
     if (window->unresolved > 0) return false;
     if (window->error) {
       *error = window->error;
       return true;
     }
-    if (window->end >= end) return true;
+    if (window->window.end >= end) return true;
   }
   if (fatal_) *error = fatal_;
   return fatal_ != nullptr;
+}
+
+LoaderStats Pipeline::stats() const {
+  std::unique_lock lock(mutex_);
+  const int readers = control_.readers();
+  const std::string reason = control_.reason();
+  lock.unlock();
+  LoaderStats stats = stats_.Summary(readers);
+  stats.workers = readers;
+  stats.workers_reason = reason;
+  return stats;
 }
 
 bool Pipeline::Ready(std::chrono::milliseconds timeout) {
@@ -420,8 +531,11 @@ bool Pipeline::Ready(std::chrono::milliseconds timeout) {
   const auto known = [&] { return Known(&error); };
   if (known()) return true;
   const auto begin = Clock::now();
+  control_.WaitBegins(begin);
   const bool ready = ready_.wait_for(lock, timeout, known);
-  waited_ += Seconds(Clock::now() - begin);
+  const auto end = Clock::now();
+  control_.WaitEnds(end);
+  waited_ += Seconds(end - begin);
   return ready;
 }
 
@@ -429,18 +543,19 @@ std::optional<Batch> Pipeline::Next() {
   std::unique_lock lock(mutex_);
   const auto begin = Clock::now();
   std::exception_ptr error;
+  control_.WaitBegins(begin);
   ready_.wait(lock, [&] { return Known(&error); });
   const auto end = Clock::now();
+  control_.WaitEnds(end);
   if (error) std::rethrow_exception(error);
   if (batch_ >= batches_) {
-    ++epoch_;
-    batch_ = 0;
+    Enter(epoch_ + 1);
     lock.unlock();
     work_.notify_all();
     return std::nullopt;
   }
 
-  const int64_t size = options_.order.batch_size;
+  const int64_t size = options_.order.share.batch_size;
   const auto& window = *windows_.front();
   const std::shared_ptr<Slot> slot = window.slots[static_cast<size_t>(batch_ - window.first_batch)];
   ++batch_;
@@ -457,6 +572,11 @@ std::optional<Batch> Pipeline::Next() {
   batch.rows = slot->rows;
   for (size_t c = 0; c < source_->columns().size(); ++c) {
     const data::Column& column = source_->columns()[c];
+    if (column.ragged()) {
+      batch.tensors.emplace(LengthName(column.name), slot->ragged[c]->Lengths(column));
+      batch.tensors.emplace(column.name, slot->ragged[c]->Padded(column));
+      continue;
+    }
     Shape shape = column.shape;
     shape.insert(shape.begin(), slot->rows);
     void* const data = slot->memory[c].get();

@@ -16,6 +16,8 @@
 #include "strop/feed/pool.h"
 #include "strop/feed/source.h"
 #include "strop/feed/stats.h"
+#include "strop/feed/workers/placement.h"
+#include "strop/feed/workers/reader_control.h"
 
 namespace strop::feed {
 
@@ -25,12 +27,15 @@ namespace strop::feed {
 // next chunk of an open window, decodes it and copies every row to its place. A batch is ready once every
 // window that it lies in is complete; so neither its content nor where an error surfaces depends on timing. A
 // window beyond the one being consumed is always open, more when `prefetch` asks for it; the next epoch's
-// windows follow without a gap. All members are called by the consumer's thread.
+// windows follow without a gap. With `govern` the governor says how many of the readers take chunks; the
+// others wait. All members are called by the consumer's thread.
 class Pipeline {
  public:
   struct Options {
     OrderOptions order;
-    int workers = 1;
+    int workers = 1;          // readers; with a governor those it begins with
+    bool govern = false;      // whether a governor changes their number
+    std::optional<int> node;  // NUMA node of the consumer; else that of the thread that makes the pipeline
     int64_t prefetch_rows = 0;
     OnError on_error = OnError::kStop;
   };
@@ -38,15 +43,15 @@ class Pipeline {
   Pipeline(std::shared_ptr<const Source> source, Options options);
   ~Pipeline();
 
-  int64_t batches() const noexcept { return batches_; }
+  int64_t batches() const noexcept { return batches_; }  // of the present epoch
   uint64_t epoch() const noexcept { return epoch_; }
   int64_t position() const noexcept { return batch_; }
-  int workers() const noexcept { return options_.workers; }
 
   bool Ready(std::chrono::milliseconds timeout);
   std::optional<Batch> Next();
-  void Seek(uint64_t epoch, int64_t batch);
-  LoaderStats stats() const { return stats_.Summary(options_.workers); }
+  // To that batch of the epoch, which went on under options.order.share after `done`.
+  void Seek(uint64_t epoch, int64_t batch, const std::vector<Part>& done = {});
+  LoaderStats stats() const;
 
  private:
   struct Slot;
@@ -55,13 +60,21 @@ class Pipeline {
     std::shared_ptr<OpenWindow> window;
     size_t segment = 0;
   };
+  // Seconds that a chunk took.
+  struct Spent {
+    double read = 0;
+    double decode = 0;
+  };
   class Scatter;
 
   void Work(size_t worker);
   std::optional<Task> TakeTask();                     // with the lock
   bool MayOpen() const;                               // with the lock
   void OpenNext(std::unique_lock<std::mutex>& lock);  // lets go of it while it works
-  void Run(const Task& task, ChunkReader& reader);
+  std::shared_ptr<OpenWindow> Open(std::shared_ptr<const EpochOrder> order, size_t index, int64_t start,
+                                   const std::shared_ptr<Slot>& tail);
+  std::shared_ptr<Slot> NewSlot(int64_t rows);
+  Spent Run(const Task& task, ChunkReader& reader);
   void RunWithSubstitute(const Task& task, ChunkReader& reader, const std::exception_ptr& error);
   // Whether the next batch is known, with the lock; its error, if it has one.
   bool Known(std::exception_ptr* error) const;
@@ -69,10 +82,12 @@ class Pipeline {
 
   const std::shared_ptr<const Source> source_;
   const Options options_;
-  const int64_t rank_rows_;
-  const int64_t batches_;
-  const int64_t limit_;        // rows of an epoch that are given out
-  const size_t open_windows_;  // at least, so that no reader is idle while one window is consumed
+  int64_t batches_ = 0;       // of the present epoch, and
+  int64_t limit_ = 0;         // its rows that are given out
+  int64_t full_batches_ = 0;  // the same of an epoch from its beginning
+  int64_t full_limit_ = 0;
+  ReaderControl control_;  // with the lock
+  const Placement placement_;
   const std::shared_ptr<BufferPool> pool_;
   StatsRecorder stats_;
 
@@ -82,6 +97,8 @@ class Pipeline {
   bool opening_ = false;
   uint64_t generation_ = 0;  // of Seek; what was opened before belongs to nobody
   std::deque<std::shared_ptr<OpenWindow>> windows_;
+  void Enter(uint64_t epoch);  // with the lock: begins an epoch
+
   std::shared_ptr<const EpochOrder> next_order_;  // where the next window comes from
   size_t next_window_ = 0;
   int64_t start_row_ = 0;       // rows before it are not copied: Seek went past them
@@ -91,7 +108,6 @@ class Pipeline {
   std::exception_ptr fatal_;  // opening a window failed: nothing comes any more
   std::optional<std::chrono::steady_clock::time_point> given_;  // when the consumer got its last batch
   double waited_ = 0;                                           // since then, in Ready
-
   std::vector<std::thread> threads_;
 };
 

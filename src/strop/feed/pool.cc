@@ -5,11 +5,12 @@
 #include <new>
 
 #include "strop/base/tensor.h"
+#include "strop/feed/workers/placement.h"
 
 namespace strop::feed {
 
-std::shared_ptr<BufferPool> BufferPool::Make(size_t max_idle_bytes) {
-  return std::shared_ptr<BufferPool>(new BufferPool(max_idle_bytes));
+std::shared_ptr<BufferPool> BufferPool::Make(size_t max_idle_bytes, std::optional<int> node) {
+  return std::shared_ptr<BufferPool>(new BufferPool(max_idle_bytes, node));
 }
 
 BufferPool::~BufferPool() { Close(); }
@@ -29,8 +30,11 @@ std::shared_ptr<void> BufferPool::Take(size_t bytes) {
       ++allocated_blocks_;
     }
   }
-  if (block == nullptr) block = std::aligned_alloc(kTensorAlignment, size);
-  if (block == nullptr) throw std::bad_alloc();
+  if (block == nullptr) {
+    block = std::aligned_alloc(kTensorAlignment, size);
+    if (block == nullptr) throw std::bad_alloc();
+    if (node_) PreferNode(block, size, *node_);
+  }
   return {block, [pool = shared_from_this(), size](void* p) { pool->Return(p, size); }};
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -16,7 +17,8 @@ namespace strop::feed {
 class STROP_API BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
   // Blocks beyond `max_idle_bytes` that come back are freed.
-  static std::shared_ptr<BufferPool> Make(size_t max_idle_bytes);
+  // `node`: where fresh blocks are asked for; without it the kernel's first touch decides.
+  static std::shared_ptr<BufferPool> Make(size_t max_idle_bytes, std::optional<int> node = std::nullopt);
   ~BufferPool();
 
   // Throws std::bad_alloc.
@@ -28,9 +30,10 @@ class STROP_API BufferPool : public std::enable_shared_from_this<BufferPool> {
   size_t idle_bytes() const;
 
  private:
-  explicit BufferPool(size_t max_idle_bytes) : max_idle_bytes_(max_idle_bytes) {}
+  BufferPool(size_t max_idle_bytes, std::optional<int> node) : node_(node), max_idle_bytes_(max_idle_bytes) {}
   void Return(void* block, size_t bytes) noexcept;
 
+  const std::optional<int> node_;
   mutable std::mutex mutex_;
   size_t max_idle_bytes_;
   size_t idle_bytes_ = 0;

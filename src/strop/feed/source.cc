@@ -12,7 +12,7 @@
 
 #include "strop/base/error.h"
 #include "strop/data/source_file.h"
-#include "strop/feed/file_source.h"
+#include "strop/feed/files/file_source.h"
 #include "strop/feed/flight_plugin.h"
 
 namespace strop::feed {
@@ -39,9 +39,76 @@ const uint8_t* DenseRows(const arrow::ArrayData& array) {
   return dense ? values->buffers[1]->data() + first * (bits / 8) : nullptr;
 }
 
+[[noreturn]] void ThrowNull(const data::Column& column, int64_t row, std::string_view what) {
+  throw Error(Code::kInvalidArgument,
+              fmt::format("column {} {} in row {}: fill it or leave the row out", column.name, what, row));
+}
+
+// Rows of text or binary, where they lie.
+template <class Array>
+void PutBytes(const arrow::Array& values, size_t column, int64_t row, RowSink& sink) {
+  const auto& array = static_cast<const Array&>(values);
+  for (int64_t i = 0; i < array.length(); ++i) {
+    const auto bytes = array.GetView(i);
+    sink.PutRagged(column, row + i, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  }
+}
+
+// Rows of lists: where they lie when the elements are dense, else through `scratch`.
+template <class Array>
+void PutLists(const arrow::Array& values, const data::Column& described, size_t column, int64_t row,
+              std::vector<uint8_t>& scratch, RowSink& sink) {
+  const auto& array = static_cast<const Array&>(values);
+  data::Column element = described;
+  element.shape.erase(element.shape.begin());
+  const uint8_t* const dense = DenseRows(*array.values()->data());
+  const arrow::ChunkedArray elements(array.values());
+  for (int64_t i = 0; i < array.length(); ++i) {
+    const int64_t begin = array.value_offset(i), end = array.value_offset(i + 1);
+    const size_t bytes = static_cast<size_t>(end - begin) * element.row_bytes();
+    if (dense != nullptr) {
+      sink.PutRagged(column, row + i, dense + static_cast<size_t>(begin) * element.row_bytes(), bytes);
+      continue;
+    }
+    scratch.resize(bytes);
+    try {
+      data::CopyColumn(elements, element, begin, end, scratch.data());
+    } catch (const Error& error) {
+      if (error.code() != Code::kInvalidArgument) throw;
+      ThrowNull(described, row + i, "holds a null");
+    }
+    sink.PutRagged(column, row + i, scratch.data(), bytes);
+  }
+}
+
+void PutRaggedArray(const arrow::Array& values, const data::Column& described, size_t column, int64_t row,
+                    std::vector<uint8_t>& scratch, RowSink& sink) {
+  if (values.null_count() > 0) {
+    int64_t i = 0;
+    while (!values.IsNull(i)) ++i;
+    ThrowNull(described, row + i, "is null");
+  }
+  switch (values.type_id()) {
+    case arrow::Type::STRING:
+    case arrow::Type::BINARY:
+      return PutBytes<arrow::BinaryArray>(values, column, row, sink);
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::LARGE_BINARY:
+      return PutBytes<arrow::LargeBinaryArray>(values, column, row, sink);
+    case arrow::Type::LIST:
+      return PutLists<arrow::ListArray>(values, described, column, row, scratch, sink);
+    case arrow::Type::LARGE_LIST:
+      return PutLists<arrow::LargeListArray>(values, described, column, row, scratch, sink);
+    default:
+      throw Error(Code::kInternal, fmt::format("column {} is ragged and of type {}", described.name,
+                                               values.type()->ToString()));
+  }
+}
+
 }  // namespace
 
 RowSink::~RowSink() = default;
+RowPlace RowSink::Place(size_t, int64_t) { return {}; }
 ChunkReader::~ChunkReader() = default;
 Source::~Source() = default;
 
@@ -71,7 +138,7 @@ std::vector<data::Column> ProjectColumns(const arrow::Schema& schema, const std:
     if (!seen.insert(name).second) {
       throw Error(Code::kInvalidArgument, fmt::format("column \"{}\" is asked for twice", name));
     }
-    chosen.push_back(data::DescribeColumn(*field));
+    chosen.push_back(data::DescribeRagged(*field));
   }
   return chosen;
 }
@@ -83,7 +150,9 @@ void PutTable(const arrow::Table& table, const std::vector<data::Column>& column
     int64_t row = 0;
     for (const auto& array : values.chunks()) {
       const int64_t rows = array->length();
-      if (const uint8_t* dense = DenseRows(*array->data()); dense != nullptr) {
+      if (columns[c].ragged()) {
+        PutRaggedArray(*array, columns[c], c, row, scratch, sink);
+      } else if (const uint8_t* dense = DenseRows(*array->data()); dense != nullptr) {
         sink.Put(c, row, rows, dense);
       } else {
         scratch.resize(columns[c].row_bytes() * static_cast<size_t>(rows));

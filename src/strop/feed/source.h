@@ -13,12 +13,24 @@
 
 namespace strop::feed {
 
-// Takes decoded rows where they lie: `count` rows of `columns()[column]`, dense, from row `row` of the chunk
-// on. `values` lives only during the call. Every row of every column is put once.
+// Where a row of a dense column is to be written, by those that make its bytes anew.
+struct RowPlace {
+  uint8_t* data = nullptr;  // 64-byte aligned only as the row falls; null: put it by Put
+  uint64_t key = 0;         // names the row in its epoch, whatever the run: what random transforms draw from
+  bool wanted = true;       // false: nobody takes this row, and making it can be spared
+};
+
+// Takes decoded rows where they lie; `values` lives only during the call. Every row of every column is put
+// once.
 class STROP_API RowSink {
  public:
   virtual ~RowSink();
+  // `count` rows of `columns()[column]`, dense, from row `row` of the chunk on.
   virtual void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) = 0;
+  // One row of a ragged column: its `bytes`, a whole number of elements.
+  virtual void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) = 0;
+  // A row written to its place counts as put.
+  virtual RowPlace Place(size_t column, int64_t row);
 };
 
 // Reads chunks; one thread's. Keeps files, connections and scratch memory between calls.

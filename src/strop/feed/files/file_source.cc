@@ -1,4 +1,4 @@
-#include "strop/feed/file_source.h"
+#include "strop/feed/files/file_source.h"
 
 #include <algorithm>
 #include <list>
@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
-#include "strop/data/source_file.h"
+#include "strop/feed/files/file_kind.h"
 
 namespace strop::feed {
 namespace {
@@ -16,13 +16,8 @@ constexpr size_t kOpenFiles = 8;  // a reader keeps so many open
 
 struct FileEntry {
   std::filesystem::path path;
-  bool parquet = true;
-  std::shared_ptr<FileFooter> footer;
+  ChunkOpener open;
 };
-
-std::unique_ptr<ChunkFile> OpenFile(FileEntry& entry) {
-  return entry.parquet ? OpenParquetChunks(entry.path, &entry.footer) : OpenIpcChunks(entry.path);
-}
 
 struct Layout {
   std::vector<FileEntry> files;
@@ -55,8 +50,7 @@ class FilesReader final : public ChunkReader {
     if (found != open_.end()) {
       open_.splice(open_.begin(), open_, found);
     } else {
-      FileEntry entry = layout_->files[file];
-      auto opened = OpenFile(entry);
+      auto opened = layout_->files[file].open();
       opened->Project(layout_->columns);
       open_.emplace_front(file, std::move(opened));
       if (open_.size() > kOpenFiles) open_.pop_back();
@@ -72,20 +66,21 @@ class FilesSource final : public Source {
  public:
   FilesSource(const std::vector<std::filesystem::path>& paths, const std::vector<std::string>& columns) {
     auto layout = std::make_shared<Layout>();
+    FileKind first = FileKind::kTable;
     for (const auto& path : paths) {
-      FileEntry entry{path, false, nullptr};
-      const data::FileFormat format = data::DetectFormat(path);
-      if (format == data::FileFormat::kArrowStream) {
-        throw Error(Code::kUnsupported,
-                    fmt::format("{} is an Arrow IPC stream, which cannot be read out of order: "
-                                "convert it by \"strop feed convert {} OUT.parquet\"",
-                                path.string(), path.string()));
+      const FileKind kind = KindOf(path);
+      if (layout->files.empty()) first = kind;
+      if (kind != first) {
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("{} is {} and {} is {}: one source has one kind of file", paths[0].string(),
+                                KindName(first), path.string(), KindName(kind)));
       }
-      entry.parquet = format == data::FileFormat::kParquet;
-      const auto file = OpenFile(entry);
+      FileEntry entry{path, OpenerOf(path, kind)};
+      const auto file = entry.open();
       const auto full = file->FullSchema();
       if (layout->files.empty()) {
-        layout->columns = ProjectColumns(*full, columns, path.string());
+        layout->columns =
+            ProjectColumns(*full, columns.empty() ? file->DefaultColumns() : columns, path.string());
         arrow::FieldVector fields;
         for (const auto& column : layout->columns) fields.push_back(full->GetFieldByName(column.name));
         schema_ = arrow::schema(std::move(fields));

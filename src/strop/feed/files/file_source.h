@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,11 +10,12 @@
 
 namespace strop::feed {
 
-// Parquet and Arrow IPC files, laid end to end. Footers are read once, here; readers keep a few files open
-// each. Throws as data::DetectFormat, and kInvalidArgument naming a file whose columns differ from the first
-// one's.
-std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
-                                  const std::vector<std::string>& columns);
+// Files of one kind, laid end to end: Parquet and Arrow IPC, CSV, JSON lines, WebDataset archives, folders of
+// images (file_kind.h). Footers and indexes are read once, here; readers keep a few files open each. Throws
+// as KindOf and what opens the kind, and kInvalidArgument naming a file whose kind or columns differ from the
+// first one's.
+STROP_API std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
+                                            const std::vector<std::string>& columns);
 
 // What opening a file again can spare, and which of its chunks proved sound. Thread safe.
 struct FileFooter;
@@ -26,10 +28,15 @@ class ChunkFile {
   virtual std::shared_ptr<arrow::Schema> FullSchema() = 0;
   // Once, before Read and ReadTable; the columns are known to be there.
   virtual void Project(const std::vector<data::Column>& columns) = 0;
+  // What is read when no column is named; empty: every one with a dense form.
+  virtual std::vector<std::string> DefaultColumns() { return {}; }
   virtual void Read(int64_t chunk, RowSink& sink) = 0;
   virtual std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) = 0;
   virtual double TakeReadSeconds() noexcept = 0;
 };
+
+// Opens a file again for a reader. What one pass over it found out is shared. Thread safe.
+using ChunkOpener = std::function<std::unique_ptr<ChunkFile>()>;
 
 // `footer`: null at the first opening, which fills it. Page checksums, where the file has them, are verified
 // when a row group is read for the first time.

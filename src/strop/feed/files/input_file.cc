@@ -1,4 +1,4 @@
-#include "strop/feed/input_file.h"
+#include "strop/feed/files/input_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

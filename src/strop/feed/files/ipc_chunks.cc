@@ -6,8 +6,8 @@
 
 #include "strop/base/error.h"
 #include "strop/data/source_file.h"
-#include "strop/feed/file_source.h"
-#include "strop/feed/input_file.h"
+#include "strop/feed/files/file_source.h"
+#include "strop/feed/files/input_file.h"
 
 namespace strop::feed {
 namespace {

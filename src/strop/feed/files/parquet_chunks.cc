@@ -15,8 +15,8 @@
 
 #include "strop/base/error.h"
 #include "strop/data/source_file.h"
-#include "strop/feed/file_source.h"
-#include "strop/feed/input_file.h"
+#include "strop/feed/files/file_source.h"
+#include "strop/feed/files/input_file.h"
 
 namespace strop::feed {
 
@@ -157,6 +157,10 @@ class ParquetChunks final : public ChunkFile {
     void Put(size_t, int64_t row, int64_t count, const uint8_t* values) override {
       sink_.Put(column_, row, count, values);
     }
+    void PutRagged(size_t, int64_t row, const uint8_t* values, size_t bytes) override {
+      sink_.PutRagged(column_, row, values, bytes);
+    }
+    RowPlace Place(size_t, int64_t row) override { return sink_.Place(column_, row); }
 
    private:
     RowSink& sink_;

@@ -27,7 +27,7 @@ class FlightTest : public testing::Test {
   }
 
   std::unique_ptr<Loader> Open(const std::string& source) {
-    options_.source = source;
+    options_.sources = {{{source}}};
     return Loader::Open(options_);
   }
 

@@ -169,7 +169,7 @@ class Server final : public fl::FlightServerBase {
       const auto shelf = ShelfOf(ticket.source, ticket.columns);
       std::shared_ptr<arrow::RecordBatchReader> batches;
       if (ticket.order) {
-        ticket.order->source = uris_.at(ticket.source);
+        ticket.order->sources = {{{uris_.at(ticket.source)}}};
         ticket.order->columns = ticket.columns;
         batches = std::make_shared<OrderedStream>(*ticket.order, ticket.epoch, shelf->source().columns());
       } else {

@@ -1,4 +1,4 @@
-#include "strop/feed/probe.h"
+#include "strop/feed/workers/probe.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <thread>
@@ -22,7 +23,7 @@ namespace strop::feed {
 namespace {
 
 constexpr double kGain = 1.05;  // a doubling that gains less has passed the knee
-constexpr double kNearFastest = 0.9;
+constexpr double kTolerance = 0.05;
 
 class OpenFile {
  public:
@@ -105,6 +106,26 @@ double Measure(const std::vector<OpenFile>& files, const std::vector<Block>& blo
   return static_cast<double>(bytes) / std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+void Explain(ProbeResult& result) {
+  std::vector<ScalingPoint> points;
+  double fastest = 0, at_knee = 0;
+  for (const auto& level : result.levels) {
+    points.push_back({static_cast<double>(level.readers), level.bytes_per_second});
+    fastest = std::max(fastest, level.bytes_per_second);
+  }
+  result.knee = MeasuredKnee(points, kTolerance);
+  result.scaling = FitScaling(points);
+  for (const auto& level : result.levels) {
+    if (level.readers == result.knee) at_knee = level.bytes_per_second;
+  }
+  const double peak = result.scaling.Peak();
+  result.reason =
+      fmt::format("{} reader{} read{} {:.0f}% of the fastest level; by the law {}", result.knee,
+                  result.knee == 1 ? "" : "s", result.knee == 1 ? "s" : "", 100 * at_knee / fastest,
+                  std::isinf(peak) ? std::string("more never hurt")
+                                   : fmt::format("throughput falls beyond {:.0f}", peak));
+}
+
 }  // namespace
 
 ProbeResult ProbeStorage(const std::vector<std::filesystem::path>& paths, const ProbeOptions& options,
@@ -129,14 +150,7 @@ ProbeResult ProbeStorage(const std::vector<std::filesystem::path>& paths, const 
                ? flat + 1
                : 0;
   }
-  double fastest = 0;
-  for (const auto& level : result.levels) fastest = std::max(fastest, level.bytes_per_second);
-  for (const auto& level : result.levels) {
-    if (level.bytes_per_second >= kNearFastest * fastest) {
-      result.knee = level.readers;
-      break;
-    }
-  }
+  Explain(result);
   return result;
 }
 

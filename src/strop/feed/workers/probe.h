@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "strop/base/api.h"
+#include "strop/feed/workers/scaling.h"
 
 namespace strop::feed {
 
@@ -22,8 +24,10 @@ struct STROP_API ProbeLevel {
 
 struct STROP_API ProbeResult {
   std::vector<ProbeLevel> levels;
-  int knee = 1;         // the fewest readers within a tenth of the fastest level
+  int knee = 1;         // of the levels, the fewest readers within a twentieth of the fastest
   bool cached = false;  // the pages could not be evicted, so memory was measured and not storage
+  Scaling scaling;      // the law fitted to the levels
+  std::string reason;   // of the knee, a sentence
 };
 
 // Reads the files sequentially, each reader its own part of their bytes, for a bounded time at each number of
