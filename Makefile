@@ -9,7 +9,7 @@ export PYTHON
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := true
 
-.PHONY: all setup build data demo test test-all check peers wheel clean
+.PHONY: all setup build data demo test test-all claims check peers wheel clean
 
 all: build
 
@@ -38,6 +38,10 @@ test: data
 test-all: data
 	@setup/setup.sh services
 	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) tests/run.py core slow
+
+# The mission's claims, one JSON object a line: make claims ONLY=1.3,1.5.
+claims: data
+	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) bench/claims/run.py --only "$(ONLY)"
 
 check: build
 	@tools/step "clang-format" tools/check-format

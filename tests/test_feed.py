@@ -1,5 +1,6 @@
 """strop.feed as users meet it: batches, order, resume, errors, the service, and the verb."""
 
+import http.server
 import json
 import os
 import signal
@@ -324,6 +325,48 @@ def test_stats_name_what_bounds(rows):
     stats = loader.stats()
     assert stats["rows"] == ROWS and stats["verdict"].split(" bounds")[0] in ("storage", "decode", "copy", "consumer")
     assert 0 <= stats["waiting_share"] <= 1 and stats["decode"]["p50"] <= stats["decode"]["p99"]
+
+
+def test_traced_batches_are_saved_and_sent(rows, tmp_path, strop_bin):
+    received = []
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    loader = open_numpy(rows, shuffle=True, trace=1.0)
+    for _ in loader:
+        time.sleep(0.001)
+    loader.save_trace(tmp_path / "trace.json")
+    events = [e for e in json.loads((tmp_path / "trace.json").read_text())["traceEvents"] if e["ph"] == "X"]
+    assert {e["name"] for e in events} == {"read", "decode", "copy", "wait", "consume"}
+    consumed = [e for e in events if e["name"] == "consume"]
+    assert len(consumed) == len(loader) - 1 and all(e["dur"] >= 1000 for e in consumed)
+    with http.server.HTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        loader.send_trace(address + "/v1/traces")
+        with pytest.raises(strop.Unavailable, match="answered 404"):
+            loader.send_trace(address + "/elsewhere")
+        run(strop_bin, "bench", rows, "--trace-share", 1, "--otlp", address + "/v1/traces")
+        server.shutdown()
+    spans = received[0][1]["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert [r[0] for r in received] == ["/v1/traces", "/elsewhere", "/v1/traces"] and len(spans) == len(events)
+    with pytest.raises(strop.Unavailable, match="does not answer"):
+        loader.send_trace(address + "/v1/traces")
+    with pytest.raises(ValueError, match="expected http://HOST"):
+        loader.send_trace("ftp://x/y")
+    with pytest.raises(ValueError, match="share of traced items is 2"):
+        open_numpy(rows, trace=2)
+    few = open_numpy(rows, trace=0)
+    list(few)
+    few.save_trace(tmp_path / "none.json")
+    assert len(json.loads((tmp_path / "none.json").read_text())["traceEvents"]) == 1
 
 
 def test_a_loader_that_is_dropped_leaves_no_thread(rows):

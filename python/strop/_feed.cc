@@ -10,6 +10,9 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind.h"
+#include "strop/base/file.h"
+#include "strop/base/http_post.h"
+#include "strop/base/trace.h"
 #include "strop/feed/arrow_export.h"
 #include "strop/feed/loader.h"
 #include "strop/feed/service.h"
@@ -95,6 +98,15 @@ class Core {
   std::string State() const { return loader_->state().ToJson(); }
   void Restore(const std::string& json) { loader_->Restore(LoaderState::FromJson(json)); }
 
+  void SaveTrace(const std::string& path) const {
+    strop::WriteFileAtomically(path, strop::PerfettoJson(loader_->spans(), "strop feed"));
+  }
+  void SendTrace(const std::string& url) const {
+    const std::string traces = strop::OtlpJson(loader_->spans(), "strop feed");
+    nb::gil_scoped_release release;
+    strop::PostJson(url, traces);
+  }
+
   nb::dict Stats() const {
     const LoaderStats stats = loader_->stats();
     nb::dict out;
@@ -168,7 +180,7 @@ NB_MODULE(_feed, m) {
              const std::vector<std::tuple<std::vector<std::string>, double, std::string>>& sources,
              const std::vector<std::string>& columns, int64_t batch_size, bool shuffle, uint64_t seed,
              int window, int rank, int world_size, const std::string& uneven, int workers, int prefetch,
-             bool drop_last, const std::string& on_error, int gpu) {
+             bool drop_last, const std::string& on_error, int gpu, double trace) {
             LoaderOptions options;
             for (const auto& [uris, weight, transforms] : sources)
               options.sources.push_back({uris, weight, transforms});
@@ -184,6 +196,7 @@ NB_MODULE(_feed, m) {
                 {{"repeat", Uneven::kRepeat}, {"ragged", Uneven::kRagged}, {"drop", Uneven::kDrop}});
             options.workers = workers;
             options.gpu = gpu;
+            options.trace_share = trace;
             options.prefetch = prefetch;
             options.drop_last = drop_last;
             options.on_error =
@@ -191,12 +204,15 @@ NB_MODULE(_feed, m) {
             new (self) Core(options);
           },
           "sources"_a, "columns"_a, "batch_size"_a, "shuffle"_a, "seed"_a, "window"_a, "rank"_a,
-          "world_size"_a, "uneven"_a, "workers"_a, "prefetch"_a, "drop_last"_a, "on_error"_a, "gpu"_a)
+          "world_size"_a, "uneven"_a, "workers"_a, "prefetch"_a, "drop_last"_a, "on_error"_a, "gpu"_a,
+          "trace"_a)
       .def("next", &Core::Next, "format"_a, "convert"_a.none())
       .def("set_epoch", &Core::SetEpoch)
       .def("state", &Core::State)
       .def("restore", &Core::Restore)
       .def("stats", &Core::Stats)
+      .def("save_trace", &Core::SaveTrace, "path"_a)
+      .def("send_trace", &Core::SendTrace, "url"_a)
       .def_prop_ro("rows", &Core::rows)
       .def_prop_ro("batches", &Core::batches)
       .def_prop_ro("columns", &Core::columns)

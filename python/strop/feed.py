@@ -92,11 +92,12 @@ class Loader:
     format      "torch" and "numpy" share the batch's memory; "dlpack" objects speak DLPack and the buffer protocol
     device      where torch tensors go; pin_memory lets them go asynchronously
     window      row groups that are shuffled together
+    trace       share of the batches whose stages are kept for save_trace and send_trace
     """
 
     def __init__(self, source, *, batch_size=256, shuffle=False, seed=0, rank="auto", world_size="auto", columns=None,
                  transforms=(), workers="auto", prefetch="auto", drop_last=False, uneven="repeat", on_error="stop",
-                 format="torch", device=None, pin_memory=False, window=8):
+                 format="torch", device=None, pin_memory=False, window=8, trace=0.01):
         if format not in _FORMATS:
             raise InvalidArgument(f"format is {format!r}: expected one of {', '.join(_FORMATS)}")
         self._device = None if device is None or str(device) == "cpu" else device
@@ -127,7 +128,7 @@ class Loader:
         self._core = _feed.Core(sources, list(columns or ()), batch_size, bool(shuffle), seed, window,
                                 _from_environment(rank, "RANK", "0"), _from_environment(world_size, "WORLD_SIZE", "1"),
                                 uneven, _automatic(workers), _automatic(prefetch), bool(drop_last), on_error,
-                                _gpu(self._device))
+                                _gpu(self._device), float(trace))
         self._process = os.getpid()
         self._restored = False
         self._iteration = 0
@@ -177,6 +178,14 @@ class Loader:
         """Seconds (p50, p95, p99) a row group spends in read and decode and copy, and a batch is waited for; the share
         of the consumer's time that was waiting; and a sentence that names what bounds the speed."""
         return self._core.stats()
+
+    def save_trace(self, path):
+        """Writes the spans of the traced batches for ui.perfetto.dev."""
+        self._core.save_trace(os.fspath(path))
+
+    def send_trace(self, url):
+        """Sends them to an OpenTelemetry collector: OTLP in JSON, as to http://127.0.0.1:4318/v1/traces."""
+        self._core.send_trace(url)
 
     def _check_process(self):
         if os.getpid() != self._process:

@@ -18,6 +18,10 @@
 #include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
+#include "strop/base/file.h"
+#include "strop/base/http_post.h"
+#include "strop/base/topology.h"
+#include "strop/base/trace.h"
 #include "strop/cli/verb.h"
 #include "strop/data/split.h"
 #include "strop/data/table.h"
@@ -48,9 +52,38 @@ std::pair<std::string, std::string> Assignment(const std::string& text, const st
 struct ProbeOptions {
   std::string uri;
   double seconds = 1;
+  std::string machine;
+  int workers = 4;
+  int consumer_node = 0;
 };
 
+json PlacementJson(const feed::Placement& placement) {
+  json out = {{"binds", placement.binds},   {"node", placement.node},     {"crossing", placement.crossing},
+              {"reason", placement.reason}, {"chunks", placement.chunks}, {"readers", json::array()}};
+  for (const auto& reader : placement.readers) {
+    out["readers"].push_back({{"cpus", reader.cpus},
+                              {"node", reader.node},
+                              {"l3", reader.l3},
+                              {"chunk_bytes", reader.chunk_bytes}});
+  }
+  return out;
+}
+
+// The plan for a machine that is only described.
+int PlanFor(const ProbeOptions& options, Console& console) {
+  const strop::Machine machine = strop::SyntheticMachine(options.machine);
+  feed::PlacementRequest request;
+  for (const auto& cpu : machine.cpus) request.cpus.push_back(cpu.id);
+  request.workers = options.workers;
+  request.consumer_node = options.consumer_node;
+  const feed::Placement placement = feed::PlanPlacement(machine, request);
+  console.Result({{"placement", PlacementJson(placement)}}, placement.Text());
+  return 0;
+}
+
 int Probe(const ProbeOptions& options, Console& console) {
+  if (!options.machine.empty()) return PlanFor(options, console);
+  if (options.uri.empty()) throw CLI::RequiredError("uri");
   feed::ProbeOptions probe;
   probe.seconds = options.seconds;
   std::vector<feed::ProbeLevel> levels;
@@ -67,17 +100,7 @@ int Probe(const ProbeOptions& options, Console& console) {
   const feed::Placement placement = feed::PlanHere(result.knee);
   out["scaling"] = {{"lambda", law.lambda}, {"sigma", law.sigma}, {"kappa", law.kappa}, {"error", law.error}};
   out["reason"] = result.reason;
-  out["placement"] = {{"binds", placement.binds},
-                      {"crossing", placement.crossing},
-                      {"reason", placement.reason},
-                      {"chunks", placement.chunks},
-                      {"readers", json::array()}};
-  for (const auto& reader : placement.readers) {
-    out["placement"]["readers"].push_back({{"cpus", reader.cpus},
-                                           {"node", reader.node},
-                                           {"l3", reader.l3},
-                                           {"chunk_bytes", reader.chunk_bytes}});
-  }
+  out["placement"] = PlacementJson(placement);
   console.Result(
       out,
       fmt::format("fit: {}, off by {:.1f}%\n{}\nreason: {}\nknee: {} reader{} ({})", law.Text(),
@@ -93,6 +116,7 @@ struct BenchOptions {
   feed::LoaderOptions loader;
   std::vector<std::string> uris;
   int epochs = 3;
+  std::string trace, otlp;
 };
 
 json StageJson(const feed::LoaderStats::Stage& stage) {
@@ -118,6 +142,9 @@ int Bench(const BenchOptions& options, Console& console) {
   }
   console.EndProgress();
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  if (!options.trace.empty())
+    strop::WriteFileAtomically(options.trace, strop::PerfettoJson(loader->spans(), "strop feed"));
+  if (!options.otlp.empty()) strop::PostJson(options.otlp, strop::OtlpJson(loader->spans(), "strop feed"));
   const feed::LoaderStats stats = loader->stats();
   const json out = {{"rows", rows},
                     {"seconds", seconds},
@@ -333,7 +360,13 @@ int main(int argc, char** argv) {
 
         auto* p = app.add_subcommand(
             "probe", "sequential read speed by the number of readers, and where more stop helping");
-        p->add_option("uri", probe.uri, "a path or a glob")->required();
+        p->add_option("uri", probe.uri, "a path or a glob");
+        p->add_option("--machine", probe.machine,
+                      "only plan, for a machine in hwloc's synthetic notation, as \"package:2 numa:1 l3:1 "
+                      "core:8 pu:2\"");
+        p->add_option("--workers", probe.workers, "readers to plan for with --machine")
+            ->check(CLI::PositiveNumber);
+        p->add_option("--consumer-node", probe.consumer_node, "NUMA node of the consumer with --machine");
         p->add_option("--seconds", probe.seconds, "spent at each number of readers")
             ->check(CLI::Range(0.01, 60.0));
 
@@ -347,6 +380,12 @@ int main(int argc, char** argv) {
         b->add_option("--prefetch", bench.loader.prefetch, "batches ready ahead; 0: two a worker");
         b->add_option("--columns", bench.loader.columns, "all with a dense form unless given")
             ->delimiter(',');
+        b->add_option("--trace", bench.trace,
+                      "a file for the spans of the traced batches, for ui.perfetto.dev");
+        b->add_option("--otlp", bench.otlp, "a collector for them, as http://127.0.0.1:4318/v1/traces");
+        b->add_option("--trace-share", bench.loader.trace_share, "of the batches that are traced")
+            ->check(CLI::Range(0.0, 1.0))
+            ->capture_default_str();
         b->add_option("--epochs", bench.epochs, "passes over the rows")->check(CLI::PositiveNumber);
 
         auto* s = app.add_subcommand("serve", "an Arrow Flight service of the rows");

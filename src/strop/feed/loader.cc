@@ -48,6 +48,7 @@ class PipelineLoader final : public Loader {
     const int64_t prefetch = options.prefetch > 0 ? options.prefetch : 2 * pipeline.workers;
     pipeline.prefetch_rows = prefetch * options.batch_size;
     pipeline.on_error = options.on_error;
+    pipeline.trace_share = options.trace_share;
     for (const auto& column : source->columns()) {
       names_.push_back(column.name);
       if (column.ragged()) names_.push_back(LengthName(column.name));
@@ -96,6 +97,8 @@ class PipelineLoader final : public Loader {
     done_ = std::move(done);
     done_epoch_ = state.epoch;
   }
+
+  std::vector<Span> spans() const override { return pipeline_->spans(); }
 
   LoaderStats stats() const override {
     LoaderStats stats = pipeline_->stats();

@@ -9,6 +9,7 @@
 
 #include "strop/base/api.h"
 #include "strop/base/tensor.h"
+#include "strop/base/trace.h"
 
 namespace strop::feed {
 
@@ -47,6 +48,7 @@ struct STROP_API LoaderOptions {
   int prefetch = 0;  // batches ready ahead; 0: two a worker
   bool drop_last = false;
   OnError on_error = OnError::kStop;
+  double trace_share = 0.01;  // of the batches whose stages are kept as spans
   void Validate() const;
 };
 
@@ -116,6 +118,10 @@ class STROP_API Loader {
   // another order.
   virtual void Restore(const LoaderState& state) = 0;
   virtual LoaderStats stats() const = 0;
+  // Of the sampled batches, the newest 65,536: "read", "decode" and "copy" of each chunk of the window that a
+  // batch begins in (what interleaves is shown as three sums, one after the other), "wait" for the batch, and
+  // "consume" until the next.
+  virtual std::vector<Span> spans() const = 0;
 };
 
 }  // namespace strop::feed

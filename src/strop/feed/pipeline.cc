@@ -1,6 +1,7 @@
 #include "strop/feed/pipeline.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -16,6 +17,13 @@ namespace strop::feed {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// A batch, for the tracer.
+uint64_t Item(uint64_t epoch, int64_t batch) { return epoch << 40 | static_cast<uint64_t>(batch); }
+
+std::chrono::nanoseconds Nanoseconds(double seconds) {
+  return std::chrono::nanoseconds(std::llround(seconds * 1e9));
+}
 
 double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -204,7 +212,8 @@ Pipeline::Pipeline(std::shared_ptr<const Source> source, Options options)
       control_(Control(options_)),
       placement_(PlanHere(MostReaders(options_), options_.node)),
       pool_(BufferPool::Make(IdleLimit(*source_, options_),
-                             placement_.binds ? std::optional(placement_.node) : std::nullopt)) {
+                             placement_.binds ? std::optional(placement_.node) : std::nullopt)),
+      tracer_(options_.trace_share, options_.order.seed) {
   const EpochOrder whole(options_.order, 0);
   full_batches_ = whole.batches();
   full_limit_ = whole.limit();
@@ -420,6 +429,13 @@ Pipeline::Spent Pipeline::Run(const Task& task, ChunkReader& reader) {
   stats_.Add(StatsRecorder::kCopy, scatter.seconds());
   const double decode = std::max(0.0, total - read - scatter.seconds());
   stats_.Add(StatsRecorder::kDecode, decode);
+  const uint64_t item = Item(task.window->order->epoch(), task.window->first_batch);
+  if (tracer_.Sampled(item)) {
+    const auto read_end = begin + Nanoseconds(read), decode_end = read_end + Nanoseconds(decode);
+    tracer_.Add("read", item, begin, read_end);
+    tracer_.Add("decode", item, read_end, decode_end);
+    tracer_.Add("copy", item, decode_end, decode_end + Nanoseconds(scatter.seconds()));
+  }
   return {read, decode + scatter.seconds()};
 }
 
@@ -585,7 +601,14 @@ std::optional<Batch> Pipeline::Next() {
   }
   const double waited = std::exchange(waited_, 0);
   stats_.Add(StatsRecorder::kWait, Seconds(end - begin) + waited);
-  if (given_) stats_.AddConsumer(std::max(0.0, Seconds(begin - *given_) - waited));
+  const uint64_t item = Item(epoch_, batch_ - 1);
+  if (tracer_.Sampled(item)) tracer_.Add("wait", item, begin - Nanoseconds(waited), end);
+  if (given_) {
+    stats_.AddConsumer(std::max(0.0, Seconds(begin - *given_) - waited));
+    if (tracer_.Sampled(given_item_))
+      tracer_.Add("consume", given_item_, *given_, begin - Nanoseconds(waited));
+  }
+  given_item_ = item;
   stats_.AddRows(batch.rows);
   given_ = Clock::now();
   return batch;

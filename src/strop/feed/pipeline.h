@@ -38,6 +38,7 @@ class Pipeline {
     std::optional<int> node;  // NUMA node of the consumer; else that of the thread that makes the pipeline
     int64_t prefetch_rows = 0;
     OnError on_error = OnError::kStop;
+    double trace_share = 0;
   };
 
   Pipeline(std::shared_ptr<const Source> source, Options options);
@@ -52,6 +53,7 @@ class Pipeline {
   // To that batch of the epoch, which went on under options.order.share after `done`.
   void Seek(uint64_t epoch, int64_t batch, const std::vector<Part>& done = {});
   LoaderStats stats() const;
+  std::vector<Span> spans() const { return tracer_.Spans(); }
 
  private:
   struct Slot;
@@ -90,6 +92,7 @@ class Pipeline {
   const Placement placement_;
   const std::shared_ptr<BufferPool> pool_;
   StatsRecorder stats_;
+  Tracer tracer_;
 
   mutable std::mutex mutex_;
   std::condition_variable work_, ready_;
@@ -107,6 +110,7 @@ class Pipeline {
   int64_t batch_ = 0;
   std::exception_ptr fatal_;  // opening a window failed: nothing comes any more
   std::optional<std::chrono::steady_clock::time_point> given_;  // when the consumer got its last batch
+  uint64_t given_item_ = 0;                                     // which it was, for the tracer
   double waited_ = 0;                                           // since then, in Ready
   std::vector<std::thread> threads_;
 };
