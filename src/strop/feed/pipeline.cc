@@ -11,7 +11,9 @@
 #include "strop/base/log.h"
 #include "strop/base/rng.h"
 #include "strop/base/threads.h"
+#include "strop/feed/kept_chunk.h"
 #include "strop/feed/ragged.h"
+#include "strop/feed/scatter.h"
 
 namespace strop::feed {
 namespace {
@@ -66,145 +68,6 @@ size_t IdleLimit(const Source& source, const Pipeline::Options& options) {
 }
 
 }  // namespace
-
-struct Pipeline::Slot {
-  explicit Slot(size_t columns) : memory(columns), ragged(columns) {}
-
-  int64_t rows = 0;
-  std::vector<std::shared_ptr<void>> memory;        // one block a dense column
-  std::vector<std::unique_ptr<RaggedRows>> ragged;  // of a ragged one
-};
-
-struct Pipeline::OpenWindow {
-  std::shared_ptr<const EpochOrder> order;
-  Window window;
-  const LineWindow* line = nullptr;
-  uint64_t key = 0;  // of the epoch; a row's is drawn from it by its position in the line
-  std::vector<uint32_t> destinations;
-  std::vector<int64_t> offsets;  // of each segment's first row within the window
-  int64_t first_batch = 0;
-  std::vector<std::shared_ptr<Slot>> slots;
-  int64_t copy_begin = 0;  // positions outside [copy_begin, copy_end) are decoded and left out
-  int64_t copy_end = 0;
-
-  size_t next_segment = 0;
-  size_t unresolved = 0;
-  std::exception_ptr error;  // of the first segment that failed
-  size_t error_segment = 0;
-};
-
-// Copies the rows of one segment to their places.
-class Pipeline::Scatter final : public RowSink {
- public:
-  Scatter(const OpenWindow& window, size_t segment, int64_t batch_size,
-          const std::vector<data::Column>& columns)
-      : window_(window),
-        offset_(window.offsets[segment]),
-        segment_(window.line->segments[segment]),
-        batch_size_(batch_size),
-        columns_(columns) {}
-
-  void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override {
-    const auto begin = Clock::now();
-    const size_t bytes = columns_[column].row_bytes();
-    const int64_t first = std::max(row, segment_.begin);
-    const int64_t end = std::min(row + count, segment_.end);
-    if (first < end) {
-      Copy(column, offset_ + first - segment_.begin, end - first,
-           values + static_cast<size_t>(first - row) * bytes, bytes);
-    }
-    seconds_ += Seconds(Clock::now() - begin);
-  }
-
-  void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override {
-    const auto position = PositionOf(row);
-    if (!position) return;
-    const int64_t batch = *position / batch_size_;
-    const Slot& slot = *window_.slots[static_cast<size_t>(batch - window_.first_batch)];
-    slot.ragged[column]->Put(static_cast<size_t>(*position - batch * batch_size_), values, bytes);
-  }
-
-  RowPlace Place(size_t column, int64_t row) override {
-    const auto position = PositionOf(row);
-    if (!position) return {nullptr, 0, false};
-    const uint64_t key =
-        MixSeed(window_.key, static_cast<uint64_t>(window_.line->first + *position - window_.window.first));
-    if (columns_[column].ragged()) return {nullptr, key, true};
-    return {Block(*position / batch_size_, column) +
-                static_cast<size_t>(*position % batch_size_) * columns_[column].row_bytes(),
-            key, true};
-  }
-
-  double seconds() const noexcept { return seconds_; }
-
- private:
-  // Of a row of the chunk, in the rank's epoch; nullopt when it is not copied.
-  std::optional<int64_t> PositionOf(int64_t row) const {
-    if (row < segment_.begin || row >= segment_.end) return std::nullopt;
-    const int64_t i = offset_ + row - segment_.begin;
-    const int64_t position =
-        window_.window.first +
-        (window_.destinations.empty() ? i : window_.destinations[static_cast<size_t>(i)]);
-    if (position < window_.copy_begin || position >= window_.copy_end) return std::nullopt;
-    return position;
-  }
-
-  // Rows [at, at + count) of the window, in the order of its segments.
-  void Copy(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
-    if (window_.destinations.empty()) return CopyRuns(column, at, count, values, bytes);
-    switch (bytes) {
-      case 1:
-        return CopyRows<1>(column, at, count, values, bytes);
-      case 2:
-        return CopyRows<2>(column, at, count, values, bytes);
-      case 4:
-        return CopyRows<4>(column, at, count, values, bytes);
-      case 8:
-        return CopyRows<8>(column, at, count, values, bytes);
-      default:
-        return CopyRows<0>(column, at, count, values, bytes);
-    }
-  }
-
-  uint8_t* Block(int64_t batch, size_t column) const {
-    return static_cast<uint8_t*>(
-        window_.slots[static_cast<size_t>(batch - window_.first_batch)]->memory[column].get());
-  }
-
-  // kBytes: the size of a row when it is that of a machine word, so that its copy is one move; else 0.
-  template <size_t kBytes>
-  void CopyRows(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
-    const size_t size = kBytes != 0 ? kBytes : bytes;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t position = window_.window.first + window_.destinations[static_cast<size_t>(at + i)];
-      if (position < window_.copy_begin || position >= window_.copy_end) continue;
-      uint8_t* const block = Block(position / batch_size_, column);
-      std::memcpy(block + static_cast<size_t>(position % batch_size_) * size,
-                  values + static_cast<size_t>(i) * size, size);
-    }
-  }
-
-  void CopyRuns(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
-    const int64_t origin = window_.window.first + at;
-    int64_t position = std::max(origin, window_.copy_begin);
-    const int64_t end = std::min(origin + count, window_.copy_end);
-    while (position < end) {
-      const int64_t batch = position / batch_size_;
-      const int64_t stop = std::min(end, (batch + 1) * batch_size_);
-      std::memcpy(Block(batch, column) + static_cast<size_t>(position - batch * batch_size_) * bytes,
-                  values + static_cast<size_t>(position - origin) * bytes,
-                  static_cast<size_t>(stop - position) * bytes);
-      position = stop;
-    }
-  }
-
-  const OpenWindow& window_;
-  const int64_t offset_;
-  const Segment segment_;
-  const int64_t batch_size_;
-  const std::vector<data::Column>& columns_;
-  double seconds_ = 0;
-};
 
 Pipeline::Pipeline(std::shared_ptr<const Source> source, Options options)
     : source_(std::move(source)),
@@ -326,8 +189,8 @@ void Pipeline::OpenNext(std::unique_lock<std::mutex>& lock) {
   work_.notify_all();
 }
 
-std::shared_ptr<Pipeline::OpenWindow> Pipeline::Open(std::shared_ptr<const EpochOrder> order, size_t index,
-                                                     int64_t start, const std::shared_ptr<Slot>& tail) {
+std::shared_ptr<OpenWindow> Pipeline::Open(std::shared_ptr<const EpochOrder> order, size_t index,
+                                           int64_t start, const std::shared_ptr<BatchSlot>& tail) {
   auto opened = std::make_shared<OpenWindow>();
   opened->window = order->windows()[index];
   opened->line = &order->line().windows()[opened->window.line];
@@ -351,9 +214,9 @@ std::shared_ptr<Pipeline::OpenWindow> Pipeline::Open(std::shared_ptr<const Epoch
   return opened;
 }
 
-std::shared_ptr<Pipeline::Slot> Pipeline::NewSlot(int64_t rows) {
+std::shared_ptr<BatchSlot> Pipeline::NewSlot(int64_t rows) {
   const auto& columns = source_->columns();
-  auto slot = std::make_shared<Slot>(columns.size());
+  auto slot = std::make_shared<BatchSlot>(columns.size());
   slot->rows = rows;
   for (size_t c = 0; c < columns.size(); ++c) {
     if (columns[c].ragged()) {
@@ -439,48 +302,6 @@ Pipeline::Spent Pipeline::Run(const Task& task, ChunkReader& reader) {
   return {read, decode + scatter.seconds()};
 }
 
-namespace {
-
-// Keeps a whole chunk's rows, so that they can be used more than once.
-class Keep final : public RowSink {
- public:
-  Keep(const std::vector<data::Column>& columns, int64_t rows)
-      : columns_(columns), dense_(columns.size()), ragged_(columns.size()) {
-    for (size_t c = 0; c < columns.size(); ++c) {
-      if (columns[c].ragged()) {
-        ragged_[c].resize(static_cast<size_t>(rows));
-      } else {
-        dense_[c].resize(columns[c].row_bytes() * static_cast<size_t>(rows));
-      }
-    }
-  }
-  void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override {
-    const size_t size = columns_[column].row_bytes();
-    std::memcpy(dense_[column].data() + static_cast<size_t>(row) * size, values,
-                static_cast<size_t>(count) * size);
-  }
-  void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override {
-    ragged_[column][static_cast<size_t>(row)].assign(values, values + bytes);
-  }
-  // Row `from` as row `row` of another sink.
-  void Give(size_t column, int64_t from, int64_t row, RowSink& sink) const {
-    if (columns_[column].ragged()) {
-      const auto& bytes = ragged_[column][static_cast<size_t>(from)];
-      sink.PutRagged(column, row, bytes.data(), bytes.size());
-    } else {
-      sink.Put(column, row, 1,
-               dense_[column].data() + static_cast<size_t>(from) * columns_[column].row_bytes());
-    }
-  }
-
- private:
-  const std::vector<data::Column>& columns_;
-  std::vector<std::vector<uint8_t>> dense_;
-  std::vector<std::vector<std::vector<uint8_t>>> ragged_;
-};
-
-}  // namespace
-
 // The substitute is the next chunk of the source, going round, that can be read: whether one can is a
 // property of the file, so every run and every rank chooses the same. Row i of the lost chunk becomes row i
 // modulo its rows.
@@ -494,7 +315,7 @@ void Pipeline::RunWithSubstitute(const Task& task, ChunkReader& reader, const st
     const int64_t chunk = (segment.chunk + step) % chunks;
     const int64_t rows = chunk_rows[static_cast<size_t>(chunk)];
     if (rows == 0) continue;
-    Keep kept(columns, rows);
+    KeptChunk kept(columns, rows);
     try {
       reader.Read(chunk, kept);
     } catch (const Error&) {
@@ -573,7 +394,7 @@ std::optional<Batch> Pipeline::Next() {
 
   const int64_t size = options_.order.share.batch_size;
   const auto& window = *windows_.front();
-  const std::shared_ptr<Slot> slot = window.slots[static_cast<size_t>(batch_ - window.first_batch)];
+  const std::shared_ptr<BatchSlot> slot = window.slots[static_cast<size_t>(batch_ - window.first_batch)];
   ++batch_;
   bool dropped = false;
   while (!windows_.empty() && windows_.front()->order->epoch() == epoch_ &&

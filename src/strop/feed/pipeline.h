@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "strop/feed/loader.h"
+#include "strop/feed/open_window.h"
 #include "strop/feed/order.h"
 #include "strop/feed/pool.h"
 #include "strop/feed/source.h"
@@ -56,8 +57,6 @@ class Pipeline {
   std::vector<Span> spans() const { return tracer_.Spans(); }
 
  private:
-  struct Slot;
-  struct OpenWindow;
   struct Task {
     std::shared_ptr<OpenWindow> window;
     size_t segment = 0;
@@ -67,15 +66,15 @@ class Pipeline {
     double read = 0;
     double decode = 0;
   };
-  class Scatter;
 
+  void Enter(uint64_t epoch);  // with the lock: begins an epoch
   void Work(size_t worker);
   std::optional<Task> TakeTask();                     // with the lock
   bool MayOpen() const;                               // with the lock
   void OpenNext(std::unique_lock<std::mutex>& lock);  // lets go of it while it works
   std::shared_ptr<OpenWindow> Open(std::shared_ptr<const EpochOrder> order, size_t index, int64_t start,
-                                   const std::shared_ptr<Slot>& tail);
-  std::shared_ptr<Slot> NewSlot(int64_t rows);
+                                   const std::shared_ptr<BatchSlot>& tail);
+  std::shared_ptr<BatchSlot> NewSlot(int64_t rows);
   Spent Run(const Task& task, ChunkReader& reader);
   void RunWithSubstitute(const Task& task, ChunkReader& reader, const std::exception_ptr& error);
   // Whether the next batch is known, with the lock; its error, if it has one.
@@ -100,12 +99,10 @@ class Pipeline {
   bool opening_ = false;
   uint64_t generation_ = 0;  // of Seek; what was opened before belongs to nobody
   std::deque<std::shared_ptr<OpenWindow>> windows_;
-  void Enter(uint64_t epoch);  // with the lock: begins an epoch
-
   std::shared_ptr<const EpochOrder> next_order_;  // where the next window comes from
   size_t next_window_ = 0;
-  int64_t start_row_ = 0;       // rows before it are not copied: Seek went past them
-  std::shared_ptr<Slot> tail_;  // the last window's last batch, when the next window shares it
+  int64_t start_row_ = 0;            // rows before it are not copied: Seek went past them
+  std::shared_ptr<BatchSlot> tail_;  // the last window's last batch, when the next window shares it
   uint64_t epoch_ = 0;
   int64_t batch_ = 0;
   std::exception_ptr fatal_;  // opening a window failed: nothing comes any more
