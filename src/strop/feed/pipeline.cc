@@ -242,9 +242,8 @@ void Pipeline::Work(size_t worker) {
   std::unique_ptr<ChunkReader> reader;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (static_cast<int>(worker) >= control_.readers()) {
-      work_.wait(lock);
-    } else if (auto task = TakeTask()) {
+    const bool active = static_cast<int>(worker) < control_.readers();
+    if (auto task = active ? TakeTask() : std::nullopt) {
       lock.unlock();
       std::exception_ptr error;
       Spent spent;
@@ -264,7 +263,7 @@ void Pipeline::Work(size_t worker) {
       if (--window.unresolved == 0) ready_.notify_all();
       const int64_t rows = window.line->segments[task->segment].rows();
       if (control_.ChunkDone(rows, spent.read, spent.decode, Clock::now())) work_.notify_all();
-    } else if (MayOpen()) {
+    } else if (active && MayOpen()) {
       OpenNext(lock);
     } else {
       work_.wait(lock);
