@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <set>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -53,9 +52,9 @@ std::string Node::Text(std::string_view attribute, std::string_view fallback) co
   return value ? *value : std::string(fallback);
 }
 
-std::vector<int64_t> Node::Ints(std::string_view attribute, std::vector<int64_t> fallback) const {
+std::vector<int64_t> Node::Ints(std::string_view attribute, const std::vector<int64_t>& fallback) const {
   const auto* value = Find<std::vector<int64_t>>(*this, attribute, "a list of whole numbers");
-  return value ? *value : std::move(fallback);
+  return value ? *value : fallback;
 }
 
 void Graph::Validate() const {

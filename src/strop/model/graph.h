@@ -33,7 +33,7 @@ struct STROP_API Node {
   int64_t Int(std::string_view attribute, int64_t fallback) const;
   float Float(std::string_view attribute, float fallback) const;
   std::string Text(std::string_view attribute, std::string_view fallback) const;
-  std::vector<int64_t> Ints(std::string_view attribute, std::vector<int64_t> fallback = {}) const;
+  std::vector<int64_t> Ints(std::string_view attribute, const std::vector<int64_t>& fallback = {}) const;
 };
 
 // The type of a value: dtype and shape, -1 where dynamic. Dynamic sizes keep their names for writing back.
