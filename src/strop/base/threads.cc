@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include <pthread.h>
-#include <sched.h>
-#include <unistd.h>
+
+#include "strop/base/topology.h"
 
 namespace strop {
 namespace {
@@ -68,24 +68,11 @@ double CgroupCpus() {
   return cpus;
 }
 
-int AffinityCpus() {
-  // A fixed cpu_set_t holds 1024; a larger machine answers EINVAL until the set is large enough.
-  for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
-    cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(cpus));
-    if (set == nullptr) break;
-    const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(cpus));
-    const int count = sched_getaffinity(0, bytes, set) == 0 ? CPU_COUNT_S(bytes, set) : 0;
-    CPU_FREE(set);
-    if (count > 0) return count;
-  }
-  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
-}
-
 }  // namespace
 
 int UsableCpus() {
   const double quota = CgroupCpus();
-  const int affinity = AffinityCpus();
+  const auto affinity = static_cast<int>(AffinityCpus().size());
   if (!std::isfinite(quota)) return affinity;
   return std::clamp(static_cast<int>(std::ceil(quota)), 1, affinity);
 }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -208,7 +209,9 @@ std::vector<int> AffinityCpus() {
     CPU_FREE(set);
     if (!out.empty()) return out;
   }
-  return {0};
+  std::vector<int> online(static_cast<size_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN))));
+  std::iota(online.begin(), online.end(), 0);
+  return online;
 }
 
 std::vector<Machine::Gpu> ListGpus(const std::filesystem::path& devices) {
