@@ -178,15 +178,18 @@ NB_MODULE(_feed, m) {
           "__init__",
           [](Core* self,
              const std::vector<std::tuple<std::vector<std::string>, double, std::string>>& sources,
-             const std::vector<std::string>& columns, int64_t batch_size, bool shuffle, uint64_t seed,
-             int window, int rank, int world_size, const std::string& uneven, int workers, int prefetch,
-             bool drop_last, const std::string& on_error, int gpu, double trace) {
+             const std::vector<std::string>& columns, int64_t batch_size, bool shuffle,
+             const std::string& order, uint64_t seed, int window, int rank, int world_size,
+             const std::string& uneven, int workers, int prefetch, bool drop_last,
+             const std::string& on_error, int gpu, double trace) {
             LoaderOptions options;
             for (const auto& [uris, weight, transforms] : sources)
               options.sources.push_back({uris, weight, transforms});
             options.columns = columns;
             options.batch_size = batch_size;
             options.shuffle = shuffle;
+            options.order =
+                Choose<Order>(order, "order", {{"block", Order::kBlock}, {"global", Order::kGlobal}});
             options.seed = seed;
             options.window = window;
             options.rank = rank;
@@ -203,7 +206,7 @@ NB_MODULE(_feed, m) {
                 Choose<OnError>(on_error, "on_error", {{"stop", OnError::kStop}, {"skip", OnError::kSkip}});
             new (self) Core(options);
           },
-          "sources"_a, "columns"_a, "batch_size"_a, "shuffle"_a, "seed"_a, "window"_a, "rank"_a,
+          "sources"_a, "columns"_a, "batch_size"_a, "shuffle"_a, "order"_a, "seed"_a, "window"_a, "rank"_a,
           "world_size"_a, "uneven"_a, "workers"_a, "prefetch"_a, "drop_last"_a, "on_error"_a, "gpu"_a,
           "trace"_a)
       .def("next", &Core::Next, "format"_a, "convert"_a.none())

@@ -77,7 +77,7 @@ def _sources(source):
 class Loader:
     """Iterates an epoch of batches: dicts of tensors, or pyarrow.RecordBatch with format="arrow".
 
-    The line of rows depends on the source, shuffle, seed and window, and what a rank takes of it on rank, world_size,
+    The line of rows depends on the source, shuffle, order, seed and window, and what a rank takes of it on rank, world_size,
     batch_size, uneven and drop_last; never on workers, prefetch or timing. Every `for` is one epoch and the next one
     follows; `set_epoch` chooses.
 
@@ -91,13 +91,15 @@ class Loader:
     on_error    "stop", or "skip": a row group that cannot be read is replaced by the next one that can
     format      "torch" and "numpy" share the batch's memory; "dlpack" objects speak DLPack and the buffer protocol
     device      where torch tensors go; pin_memory lets them go asynchronously
-    window      row groups that are shuffled together
+    order       how far a shuffle reaches: "block" mixes the rows of `window` row groups, "global" all rows (uncompressed
+                Arrow IPC files of fixed-width columns)
+    window      row groups that are shuffled together in block order
     trace       share of the batches whose stages are kept for save_trace and send_trace
     """
 
     def __init__(self, source, *, batch_size=256, shuffle=False, seed=0, rank="auto", world_size="auto", columns=None,
                  transforms=(), workers="auto", prefetch="auto", drop_last=False, uneven="repeat", on_error="stop",
-                 format="torch", device=None, pin_memory=False, window=8, trace=0.01):
+                 format="torch", device=None, pin_memory=False, order="block", window=8, trace=0.01):
         if format not in _FORMATS:
             raise InvalidArgument(f"format is {format!r}: expected one of {', '.join(_FORMATS)}")
         self._device = None if device is None or str(device) == "cpu" else device
@@ -125,7 +127,7 @@ class Loader:
         if isinstance(columns, str):
             columns = [columns]
         sources = [(one.uris, one.weight, _specs(one.transforms + named)) for one in _sources(source)]
-        self._core = _feed.Core(sources, list(columns or ()), batch_size, bool(shuffle), seed, window,
+        self._core = _feed.Core(sources, list(columns or ()), batch_size, bool(shuffle), order, seed, window,
                                 _from_environment(rank, "RANK", "0"), _from_environment(world_size, "WORLD_SIZE", "1"),
                                 uneven, _automatic(workers), _automatic(prefetch), bool(drop_last), on_error,
                                 _gpu(self._device), float(trace))

@@ -373,7 +373,11 @@ int main(int argc, char** argv) {
         auto* b = app.add_subcommand("bench", "the loader's speed, its stages and what bounds it");
         b->add_option("uri", bench.uris, "paths, globs or one grpc://HOST:PORT/NAME")->required();
         b->add_option("--batch-size", bench.loader.batch_size, "rows a batch");
-        b->add_flag("--shuffle", bench.loader.shuffle, "in block order");
+        b->add_flag("--shuffle", bench.loader.shuffle, "rows in another order each epoch");
+        b->add_option("--order", bench.loader.order,
+                      "how far the shuffle reaches: block, or global (all rows)")
+            ->transform(CLI::CheckedTransformer(std::map<std::string, feed::Order>{
+                {"block", feed::Order::kBlock}, {"global", feed::Order::kGlobal}}));
         b->add_option("--seed", bench.loader.seed, "of the shuffle");
         b->add_option("--window", bench.loader.window, "row groups shuffled together");
         b->add_option("--workers", bench.loader.workers, "reader threads; 0: by usable CPUs");

@@ -29,15 +29,30 @@ std::optional<int> GpuNode(int gpu) {
   return node >= 0 ? std::optional(node) : std::nullopt;
 }
 
+// Rows that a reader gathers at once in global order: about a megabyte.
+int64_t PieceRows(const Source& source) {
+  size_t bytes = 1;
+  for (const auto& column : source.columns()) bytes += column.ragged() ? 0 : column.row_bytes();
+  return std::clamp<int64_t>((1 << 20) / static_cast<int64_t>(bytes), 16, 1 << 16);
+}
+
 class PipelineLoader final : public Loader {
  public:
   explicit PipelineLoader(const LoaderOptions& options) {
     options.Validate();
-    auto [source, groups] = OpenMixture(options.sources, options.columns);
+    auto [source, groups] = OpenMixture(options.sources, options.columns, options.file_system);
     share_ = {options.world_size, options.uneven, options.batch_size, options.drop_last};
     Pipeline::Options pipeline;
-    pipeline.order = {source->chunk_rows(), options.shuffle, options.seed,     options.window,
-                      options.rank,         share_,          std::move(groups)};
+    pipeline.order.chunk_rows = source->chunk_rows();
+    pipeline.order.shuffle = options.shuffle;
+    pipeline.order.global = options.order == Order::kGlobal;
+    pipeline.order.seed = options.seed;
+    pipeline.order.window = options.window;
+    pipeline.order.rank = options.rank;
+    pipeline.order.share = share_;
+    pipeline.order.groups = std::move(groups);
+    pipeline.order.piece_rows = PieceRows(*source);
+    if (pipeline.order.global) RequireRowAccess(*source);
     rows_ = pipeline.order.total_rows();
     RequireRows(options);
     order_ = pipeline.order.Fingerprint();
@@ -107,6 +122,15 @@ class PipelineLoader final : public Loader {
   }
 
  private:
+  static void RequireRowAccess(const Source& source) {
+    const std::string why = source.WhyChunksOnly();
+    if (why.empty()) return;
+    throw Error(Code::kUnsupported,
+                fmt::format("order = \"global\" reads rows one by one, from uncompressed Arrow IPC "
+                            "files of fixed-width columns (strop feed convert IN OUT.arrow): {}",
+                            why));
+  }
+
   void RequireRows(const LoaderOptions& options) const {
     const std::string name = fmt::format("{}", fmt::join(options.sources[0].uris, ", "));
     if (rows_ == 0) throw Error(Code::kInvalidArgument, fmt::format("{} has no rows", name));
@@ -138,6 +162,9 @@ void Require(bool holds, const char* name, int64_t value, const char* accepted) 
 
 void LoaderOptions::Validate() const {
   Require(batch_size >= 1, "batch_size", batch_size, "1 or more");
+  if (order == Order::kGlobal && !shuffle)
+    throw Error(Code::kInvalidArgument,
+                "order is \"global\" without shuffle: it says how far a shuffle reaches");
   Require(window >= 1, "window", window, "1 or more row groups");
   Require(world_size >= 1, "world_size", world_size, "1 or more");
   Require(rank >= 0 && rank < world_size, "rank", rank, "0 to world_size - 1");

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <arrow/filesystem/type_fwd.h>
+
 #include "strop/base/api.h"
 #include "strop/base/tensor.h"
 #include "strop/base/trace.h"
@@ -17,6 +19,10 @@ namespace strop::feed {
 enum class OnError { kStop, kSkip };
 // How ranks are made equal: repeat rows, leave them ragged, or drop the remainder.
 enum class Uneven { kRepeat, kRagged, kDrop };
+// How far a shuffle reaches: rows of `window` row groups at a time, or all rows of the epoch.
+enum class Order { kBlock, kGlobal };
+// Where files lie; null: the local file system. Its paths are those of the sources.
+using FileSystem = std::shared_ptr<arrow::fs::FileSystem>;
 
 // How ranks share the rows of an epoch.
 struct STROP_API Share {
@@ -38,6 +44,7 @@ struct STROP_API LoaderOptions {
   std::vector<std::string> columns;    // empty: every column with a dense form
   int64_t batch_size = 256;
   bool shuffle = false;
+  Order order = Order::kBlock;  // of the shuffle; kGlobal where rows can be read one by one
   uint64_t seed = 0;
   int window = 8;  // row groups shuffled together in block order
   int rank = 0;
@@ -48,6 +55,7 @@ struct STROP_API LoaderOptions {
   int prefetch = 0;  // batches ready ahead; 0: two a worker
   bool drop_last = false;
   OnError on_error = OnError::kStop;
+  FileSystem file_system;     // for Parquet and Arrow IPC
   double trace_share = 0.01;  // of the batches whose stages are kept as spans
   void Validate() const;
 };
@@ -92,14 +100,15 @@ struct STROP_API LoaderStats {
 };
 
 // Reads rows in a deterministic order: row groups permuted by (seed, epoch), and rows within a window of
-// them. The line of rows depends on the sources, seed, epoch and window; which of them a rank takes, on rank
-// and Share; nothing on workers or timing. A ragged column comes padded with zeros to the longest row of its
-// batch, beside its lengths in elements (`NAME_length`, int32). Iterating is for one thread; the readers are
-// its own threads, and end with it.
+// them; or, in global order, all rows permuted. The line of rows depends on the sources, order, seed, epoch
+// and window; which of them a rank takes, on rank and Share; nothing on workers or timing. A ragged column
+// comes padded with zeros to the longest row of its batch, beside its lengths in elements (`NAME_length`,
+// int32). Iterating is for one thread; the readers are its own threads, and end with it.
 class STROP_API Loader {
  public:
   // Throws what data::ReadSchema throws, before any thread starts; kInvalidArgument naming an option, or a
-  // column that is not there and those that are; kUnavailable when no Flight service answers.
+  // column that is not there and those that are; kUnsupported for global order where rows come in chunks
+  // only; kUnavailable when no Flight service answers.
   static std::unique_ptr<Loader> Open(const LoaderOptions& options);
   virtual ~Loader();
 

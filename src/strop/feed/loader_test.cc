@@ -319,12 +319,47 @@ TEST_F(LoaderTest, FilesThatDifferAreNamed) {
   EXPECT_THAT(Thrown([&] { Loader::Open(options_); }).what(), HasSubstr("d.parquet has no column \"id\""));
 }
 
+TEST_F(LoaderTest, GlobalOrderMixesAllRowsWhateverTheWorkers) {
+  test::WriteArrowFile(folder_ / "g.arrow", *test::MakeTable(0, 3000), 100);
+  options_.sources = {{{(folder_ / "g.arrow").string()}}};
+  options_.columns = {"id", "image", "score", "wide", "small"};
+  options_.shuffle = true;
+  options_.order = Order::kGlobal;
+  options_.batch_size = 100;
+  const auto loader = Loader::Open(options_);
+  const auto batches = ReadEpoch(*loader);
+  std::vector<int64_t> ids = Flat(batches);
+  EXPECT_NE(ReadEpoch(*loader), batches) << "the next epoch";
+  for (const auto& batch : batches) {
+    std::set<int64_t> chunks;
+    for (const int64_t id : batch) chunks.insert(id / 100);
+    EXPECT_GT(chunks.size(), 20U) << "of 30; a batch of 100 draws from 29 on average";
+  }
+  options_.workers = 3;
+  EXPECT_EQ(Flat(ReadEpoch(*Loader::Open(options_))), ids);
+  EXPECT_EQ(loader->stats().shuffle_quality, 1);
+  std::sort(ids.begin(), ids.end());
+  std::vector<int64_t> all(3000);
+  std::iota(all.begin(), all.end(), 0);
+  EXPECT_EQ(ids, all);
+}
+
+TEST_F(LoaderTest, GlobalOrderIsRefusedWhereRowsComeInChunks) {
+  options_.shuffle = true;
+  options_.order = Order::kGlobal;
+  const Error error = Thrown([&] { Loader::Open(options_); });
+  EXPECT_EQ(error.code(), Code::kUnsupported);
+  EXPECT_THAT(error.what(), HasSubstr("strop feed convert IN OUT.arrow"));
+  options_.shuffle = false;
+  EXPECT_EQ(Thrown([&] { Loader::Open(options_); }).code(), Code::kInvalidArgument);
+}
+
 TEST_F(LoaderTest, ANullIsNamedWithItsColumnAndRow) {
   test::WriteParquetFile(folder_ / "b.parquet", *test::MakeTable(100, 57, true), 16);
   const auto loader = Loader::Open(options_);
   const Error error = Thrown([&] { ReadEpoch(*loader); });
   EXPECT_EQ(error.code(), Code::kInvalidArgument);
-  EXPECT_THAT(error.what(), HasSubstr("column score is null in row 8 of row group 3"));
+  EXPECT_THAT(error.what(), HasSubstr("row group 3: column score is null in row 8 of the row group"));
 }
 
 class DamagedTest : public testing::Test {

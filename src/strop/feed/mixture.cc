@@ -22,12 +22,16 @@ struct Members {
 
 class MixedReader final : public ChunkReader {
  public:
-  explicit MixedReader(std::shared_ptr<const Members> members)
-      : members_(std::move(members)), readers_(members_->sources.size()) {}
+  MixedReader(std::shared_ptr<const Members> members, int64_t slice_bytes)
+      : members_(std::move(members)), slice_bytes_(slice_bytes), readers_(members_->sources.size()) {}
 
   void Read(int64_t chunk, RowSink& sink) override {
     const auto [reader, index] = Find(chunk);
     reader->Read(index, sink);
+  }
+  void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink) override {
+    const auto [reader, index] = Find(chunk);
+    reader->ReadRows(index, rows, sink);
   }
   std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) override {
     const auto [reader, index] = Find(chunk);
@@ -44,11 +48,12 @@ class MixedReader final : public ChunkReader {
     const auto& firsts = members_->firsts;
     const auto member =
         static_cast<size_t>(std::upper_bound(firsts.begin(), firsts.end(), chunk) - firsts.begin() - 1);
-    if (!readers_[member]) readers_[member] = members_->sources[member]->NewReader();
+    if (!readers_[member]) readers_[member] = members_->sources[member]->NewReader(slice_bytes_);
     return {readers_[member].get(), chunk - firsts[member]};
   }
 
   std::shared_ptr<const Members> members_;
+  const int64_t slice_bytes_;
   std::vector<std::unique_ptr<ChunkReader>> readers_;
 };
 
@@ -66,7 +71,15 @@ class MixedSource final : public Source {
   }
   std::shared_ptr<arrow::Schema> schema() const override { return members_->sources[0]->schema(); }
   const std::vector<int64_t>& chunk_rows() const noexcept override { return chunk_rows_; }
-  std::unique_ptr<ChunkReader> NewReader() const override { return std::make_unique<MixedReader>(members_); }
+  std::unique_ptr<ChunkReader> NewReader(int64_t slice_bytes) const override {
+    return std::make_unique<MixedReader>(members_, slice_bytes);
+  }
+  std::string WhyChunksOnly() const override {
+    for (const auto& source : members_->sources) {
+      if (std::string why = source->WhyChunksOnly(); !why.empty()) return why;
+    }
+    return {};
+  }
 
  private:
   std::shared_ptr<Members> members_;
@@ -75,21 +88,22 @@ class MixedSource final : public Source {
 
 std::string Name(const SourceOptions& options) { return fmt::format("{}", fmt::join(options.uris, ", ")); }
 
-std::shared_ptr<Source> OpenOne(const SourceOptions& options, const std::vector<std::string>& columns) {
+std::shared_ptr<Source> OpenOne(const SourceOptions& options, const std::vector<std::string>& columns,
+                                const FileSystem& file_system) {
   if (options.uris.empty()) {
     throw Error(Code::kInvalidArgument,
                 "a source is empty: expected a path, a glob or grpc://HOST:PORT/NAME");
   }
   std::shared_ptr<Source> source;
   if (options.uris.size() == 1) {
-    source = OpenSource(options.uris[0], columns);
+    source = OpenSource(options.uris[0], columns, file_system);
   } else {
     std::vector<std::filesystem::path> files;
     for (const std::string& uri : options.uris) {
       const auto found = data::ResolveFiles(uri);
       files.insert(files.end(), found.begin(), found.end());
     }
-    source = OpenFiles(files, columns);
+    source = OpenFiles(files, columns, file_system);
   }
   return TransformSource(std::move(source), TransformSpec::ParseList(options.transforms));
 }
@@ -117,9 +131,10 @@ void RequireSameColumns(const Source& first, const Source& other, const std::str
 
 }  // namespace
 
-Mixture OpenMixture(const std::vector<SourceOptions>& sources, const std::vector<std::string>& columns) {
+Mixture OpenMixture(const std::vector<SourceOptions>& sources, const std::vector<std::string>& columns,
+                    const FileSystem& file_system) {
   if (sources.empty()) throw Error(Code::kInvalidArgument, "there is no source to read");
-  if (sources.size() == 1) return {OpenOne(sources[0], columns), {}};
+  if (sources.size() == 1) return {OpenOne(sources[0], columns, file_system), {}};
   Mixture mixture;
   auto members = std::make_shared<Members>();
   int64_t first_chunk = 0;
@@ -132,7 +147,7 @@ Mixture OpenMixture(const std::vector<SourceOptions>& sources, const std::vector
           fmt::format("the weight of {} is {}: expected a number above 0 for each source, or none at all",
                       Name(options), options.weight));
     }
-    members->sources.push_back(OpenOne(options, columns));
+    members->sources.push_back(OpenOne(options, columns, file_system));
     const Source& source = *members->sources.back();
     RequireSameColumns(*members->sources[0], source, Name(sources[0]), Name(options));
     const auto& rows = source.chunk_rows();

@@ -19,6 +19,7 @@ struct Mixture {
 // Opens and transforms each source. `columns` empty: every column of the first with a dense form. Throws as
 // OpenSource, TransformSource, and kInvalidArgument naming a source whose columns differ from the first
 // one's, a weight below 0, or weights of some sources only.
-Mixture OpenMixture(const std::vector<SourceOptions>& sources, const std::vector<std::string>& columns);
+Mixture OpenMixture(const std::vector<SourceOptions>& sources, const std::vector<std::string>& columns,
+                    const FileSystem& file_system);
 
 }  // namespace strop::feed

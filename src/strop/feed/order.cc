@@ -5,61 +5,27 @@
 #include <numeric>
 
 #include "strop/base/rng.h"
+#include "strop/feed/global_line.h"
+#include "strop/feed/group_share.h"
 
 namespace strop::feed {
 namespace {
+
+constexpr int kPieces = 8;  // of a window in global order: readers gather them side by side
 
 // Keeps the streams of chunks and of windows apart.
 constexpr uint64_t kChunkStream = 0x6368756e6b;     // "chunk"
 constexpr uint64_t kWindowStream = 0x77696e646f77;  // "window"
 
-std::vector<Group> GroupsOf(const OrderOptions& options) {
-  if (!options.groups.empty()) return options.groups;
-  return {{0, static_cast<int64_t>(options.chunk_rows.size()), 0}};
-}
-
-int64_t GroupRows(const OrderOptions& options, const Group& group) {
-  const auto begin = options.chunk_rows.begin() + group.first_chunk;
-  return std::accumulate(begin, begin + group.chunks, int64_t{0});
-}
-
-// Rows of an epoch that each group gives: all rows once, or the same number in all shared out by weight
-// (largest remainder).
-std::vector<int64_t> Quotas(const OrderOptions& options, const std::vector<Group>& groups) {
-  std::vector<int64_t> rows;
-  double weights = 0;
-  for (const Group& group : groups) {
-    rows.push_back(GroupRows(options, group));
-    weights += group.weight;
-  }
-  if (weights <= 0) return rows;
-  const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
-  std::vector<int64_t> quotas;
-  std::vector<std::pair<double, size_t>> rests;
-  for (size_t g = 0; g < groups.size(); ++g) {
-    const double exact = static_cast<double>(total) * groups[g].weight / weights;
-    quotas.push_back(static_cast<int64_t>(exact));
-    rests.emplace_back(static_cast<double>(quotas.back()) - exact, g);
-  }
-  std::sort(rests.begin(), rests.end());
-  int64_t left = total - std::accumulate(quotas.begin(), quotas.end(), int64_t{0});
-  for (size_t i = 0; left > 0; i = (i + 1) % rests.size(), --left) ++quotas[rests[i].second];
-  return quotas;
-}
-
 // The segments that a group gives to an epoch: `quota` rows of the endless stream of its passes, from where
 // the epochs before stopped.
-std::vector<Segment> GroupSegments(const OrderOptions& options, const Group& group, size_t index,
-                                   int64_t quota, uint64_t epoch) {
-  const int64_t rows = GroupRows(options, group);
+std::vector<Segment> GroupSegments(const OrderOptions& options, const GroupShare& share, size_t index,
+                                   uint64_t epoch) {
+  const Group& group = share.group;
   std::vector<Segment> segments;
-  if (rows == 0 || quota == 0) return segments;
-  // Whole passes and what is beyond them apart, or epoch * quota would overflow some day.
-  const auto a_pass = static_cast<uint64_t>(rows), an_epoch = static_cast<uint64_t>(quota);
-  const uint64_t beyond = epoch % a_pass * (an_epoch % a_pass);
-  uint64_t pass = epoch / a_pass * (an_epoch % a_pass) + epoch * (an_epoch / a_pass) + beyond / a_pass;
-  auto skip = static_cast<int64_t>(beyond % a_pass);
-  for (int64_t left = quota; left > 0; ++pass, skip = 0) {
+  if (share.rows == 0 || share.quota == 0) return segments;
+  auto [pass, skip] = BeginOf(share, epoch);
+  for (int64_t left = share.quota; left > 0; ++pass, skip = 0) {
     std::vector<uint32_t> line;
     if (options.shuffle)
       line = Permutation(group.chunks, options.seed, MixSeed(MixSeed(kChunkStream, index), pass));
@@ -96,12 +62,11 @@ std::vector<size_t> Cuts(const std::vector<Segment>& segments, size_t windows) {
 }
 
 std::vector<LineWindow> MakeWindows(const OrderOptions& options, uint64_t epoch) {
-  const std::vector<Group> groups = GroupsOf(options);
-  const std::vector<int64_t> quotas = Quotas(options, groups);
+  const std::vector<GroupShare> groups = ShareOut(options);
   std::vector<std::vector<Segment>> segments;
   size_t count = 0;
   for (size_t g = 0; g < groups.size(); ++g) {
-    segments.push_back(GroupSegments(options, groups[g], g, quotas[g], epoch));
+    segments.push_back(GroupSegments(options, groups[g], g, epoch));
     count += segments.back().size();
   }
   const bool mixed = options.shuffle || groups.size() > 1;
@@ -125,6 +90,17 @@ std::vector<LineWindow> MakeWindows(const OrderOptions& options, uint64_t epoch)
     window.first = first;
     for (const Segment& segment : window.segments) window.rows += segment.rows();
     first += window.rows;
+  }
+  return windows;
+}
+
+std::vector<LineWindow> MakeGlobalWindows(int64_t rows, int64_t piece_rows) {
+  std::vector<LineWindow> windows;
+  for (int64_t first = 0; first < rows; first += kPieces * piece_rows) {
+    LineWindow window{first, std::min(kPieces * piece_rows, rows - first), {}};
+    for (int64_t begin = 0; begin < window.rows; begin += piece_rows)
+      window.segments.push_back({-1, begin, std::min(begin + piece_rows, window.rows)});
+    windows.push_back(std::move(window));
   }
   return windows;
 }
@@ -185,8 +161,15 @@ int64_t OrderOptions::total_rows() const noexcept {
   return std::accumulate(chunk_rows.begin(), chunk_rows.end(), int64_t{0});
 }
 
+int OrderOptions::segments_a_window() const noexcept {
+  if (!shuffle) return 1;
+  return global ? kPieces : window;
+}
+
 uint64_t OrderOptions::Fingerprint() const noexcept {
-  uint64_t value = MixSeed(seed, shuffle || groups.size() > 1 ? static_cast<uint64_t>(window) : 0);
+  const bool windowed = shuffle ? !global : groups.size() > 1;
+  uint64_t value = MixSeed(seed, windowed ? static_cast<uint64_t>(window) : 0);
+  if (shuffle && global) value = MixSeed(value, 1);
   value = MixSeed(value, static_cast<uint64_t>(shuffle));
   for (const int64_t rows : chunk_rows) value = MixSeed(value, static_cast<uint64_t>(rows));
   for (const Group& group : groups) {
@@ -223,11 +206,14 @@ std::vector<uint32_t> Permutation(int64_t n, uint64_t seed, uint64_t stream) {
 }
 
 EpochLine::EpochLine(const OrderOptions& options, uint64_t epoch)
-    : shuffle_(options.shuffle),
+    : global_(options.shuffle && options.global ? std::make_shared<const GlobalLine>(options, epoch)
+                                                : nullptr),
+      shuffle_(options.shuffle),
       mixture_(options.groups.size() > 1),
       seed_(options.seed),
       epoch_(epoch),
-      windows_(MakeWindows(options, epoch)) {
+      windows_(global_ ? MakeGlobalWindows(global_->rows(), options.piece_rows)
+                       : MakeWindows(options, epoch)) {
   if (!windows_.empty()) rows_ = windows_.back().first + windows_.back().rows;
 }
 
@@ -247,6 +233,19 @@ std::vector<uint32_t> EpochLine::Destinations(size_t window) const {
   std::vector<uint32_t> destinations(places.size());
   for (size_t i = 0; i < places.size(); ++i) destinations[places[i].second] = static_cast<uint32_t>(i);
   return destinations;
+}
+
+std::vector<LineRow> EpochLine::Rows(size_t window, int64_t begin, int64_t end) const {
+  std::vector<LineRow> rows;
+  rows.reserve(static_cast<size_t>(end - begin));
+  for (int64_t place = begin; place < end; ++place) {
+    const auto [chunk, row] = global_->At(windows_[window].first + place);
+    rows.push_back({chunk, row, static_cast<uint32_t>(place)});
+  }
+  std::sort(rows.begin(), rows.end(), [](const LineRow& a, const LineRow& b) {
+    return a.chunk != b.chunk ? a.chunk < b.chunk : a.row < b.row;
+  });
+  return rows;
 }
 
 EpochOrder::EpochOrder(const OrderOptions& options, uint64_t epoch, const std::vector<Part>& done)
@@ -284,6 +283,7 @@ EpochOrder::EpochOrder(const OrderOptions& options, uint64_t epoch, const std::v
 
 double ShuffleQuality(const OrderOptions& options) {
   if (!options.shuffle) return 0;
+  if (options.global) return 1;
   const EpochLine line(options, 0);
   if (line.rows() == 0) return 0;
   const auto batch = static_cast<double>(options.share.batch_size);

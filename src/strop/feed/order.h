@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -24,8 +25,11 @@ struct STROP_API OrderOptions {
   int rank = 0;
   Share share;
   std::vector<Group> groups = {};  // empty: one of all chunks
+  bool global = false;             // with shuffle: all rows are mixed, not those of a window
+  int64_t piece_rows = 4096;       // in global order, that are gathered at once; does not change the order
 
   int64_t total_rows() const noexcept;
+  int segments_a_window() const noexcept;  // at most, but for rounding in a mixture
   // A value that differs whenever the line of rows may differ; how ranks share it is not part of it.
   uint64_t Fingerprint() const noexcept;
 };
@@ -45,7 +49,8 @@ struct STROP_API Range {
   int64_t rows() const noexcept { return end - begin; }
 };
 
-// Segments whose rows are mixed with each other, at positions [first, first + rows) of the epoch's line.
+// Segments whose rows are mixed with each other, at positions [first, first + rows) of the epoch's line. In
+// global order a segment is no part of a chunk (its chunk is -1) but places [begin, end) of the window.
 struct STROP_API LineWindow {
   int64_t first = 0;
   int64_t rows = 0;
@@ -70,12 +75,22 @@ STROP_API int64_t BatchCount(int64_t rows, int64_t batch_size, bool drop_last) n
 // A uniform permutation of [0, n): Fisher and Yates with Philox draws of (seed, stream). n < 2^32.
 STROP_API std::vector<uint32_t> Permutation(int64_t n, uint64_t seed, uint64_t stream);
 
-// The rows of one epoch in a line ("block order"), the same whatever the number of ranks. The chunks are
+// A row of a window in global order: row `row` of the chunk goes to place `destination` of the window.
+struct STROP_API LineRow {
+  int64_t chunk = 0;
+  int64_t row = 0;
+  uint32_t destination = 0;
+};
+
+class GlobalLine;
+
+// The rows of one epoch in a line, the same whatever the number of ranks. In block order the chunks are
 // permuted by (seed, epoch) and laid end to end, and every `window` of them are shuffled row by row; without
 // shuffle the line is the source itself and a window is one chunk. Of a mixture every window takes from each
 // group in proportion, to the nearest chunk border; a group whose share is more than its rows is passed more
 // than once, one whose share is less goes on in the next epoch where it stopped, each pass in a permutation
-// of its own. Immutable, and a pure function of its arguments.
+// of its own. In global order (global_line.h) every row may stand anywhere. Immutable, and a pure function of
+// its arguments.
 class STROP_API EpochLine {
  public:
   EpochLine(const OrderOptions& options, uint64_t epoch);
@@ -85,8 +100,12 @@ class STROP_API EpochLine {
   const std::vector<LineWindow>& windows() const noexcept { return windows_; }
   // Where each row of the window goes, from the window's first position on. Empty when it is the identity.
   std::vector<uint32_t> Destinations(size_t window) const;
+  bool global() const noexcept { return global_ != nullptr; }
+  // In global order: the rows at places [begin, end) of the window, by chunk and row.
+  std::vector<LineRow> Rows(size_t window, int64_t begin, int64_t end) const;
 
  private:
+  std::shared_ptr<const GlobalLine> global_;
   bool shuffle_;
   bool mixture_;
   uint64_t seed_;
@@ -118,8 +137,8 @@ class STROP_API EpochOrder {
   std::vector<Window> windows_;
 };
 
-// How well an epoch is shuffled, in (0, 1]: how many different chunks a batch is expected to draw from, as a
-// share of what it would be if all rows of the epoch were mixed. 0 without shuffle.
+// How well an epoch is shuffled, in (0, 1], 1 in global order: how many different chunks a batch is expected
+// to draw from, as a share of what it would be if all rows of the epoch were mixed. 0 without shuffle.
 STROP_API double ShuffleQuality(const OrderOptions& options);
 
 }  // namespace strop::feed

@@ -5,15 +5,11 @@
 #include <cstring>
 
 #include <fmt/format.h>
-#include <spdlog/logger.h>
 
 #include "strop/base/error.h"
-#include "strop/base/log.h"
 #include "strop/base/rng.h"
 #include "strop/base/threads.h"
-#include "strop/feed/kept_chunk.h"
 #include "strop/feed/ragged.h"
-#include "strop/feed/scatter.h"
 
 namespace strop::feed {
 namespace {
@@ -51,18 +47,18 @@ ReaderControl Control(const Pipeline::Options& options) {
 }
 
 size_t OpenWindows(const Pipeline::Options& options, int readers) {
-  const int segments = options.order.shuffle ? options.order.window : 1;
+  const int segments = options.order.segments_a_window();
   return 1 + static_cast<size_t>((2 * readers + segments - 1) / segments);
 }
 
 // Idle memory kept: what the open windows and the consumer's own batches go round with.
 size_t IdleLimit(const Source& source, const Pipeline::Options& options) {
   const auto& chunks = source.chunk_rows();
+  const bool global = options.order.shuffle && options.order.global;
   const int64_t largest = chunks.empty() ? 0 : *std::max_element(chunks.begin(), chunks.end());
-  const int64_t window = options.order.shuffle ? options.order.window : 1;
-  const int64_t rows =
-      static_cast<int64_t>(OpenWindows(options, MostReaders(options)) + 1) * window * largest +
-      options.prefetch_rows + 8 * options.order.share.batch_size;
+  const int64_t window = options.order.segments_a_window() * (global ? options.order.piece_rows : largest);
+  const int64_t rows = static_cast<int64_t>(OpenWindows(options, MostReaders(options)) + 1) * window +
+                       options.prefetch_rows + 8 * options.order.share.batch_size;
   return static_cast<size_t>(std::min(rows, options.order.total_rows() + options.order.share.batch_size)) *
          RowBytes(source.columns());
 }
@@ -197,7 +193,7 @@ std::shared_ptr<OpenWindow> Pipeline::Open(std::shared_ptr<const EpochOrder> ord
   opened->key = MixSeed(options_.order.seed, order->epoch());
   opened->copy_begin = std::max(opened->window.begin, start);
   opened->copy_end = std::min(opened->window.end, order->limit());
-  opened->destinations = order->line().Destinations(opened->window.line);
+  if (!order->line().global()) opened->destinations = order->line().Destinations(opened->window.line);
   opened->unresolved = opened->line->segments.size();
   int64_t offset = 0;
   for (const Segment& segment : opened->line->segments) {
@@ -239,20 +235,19 @@ std::optional<Pipeline::Task> Pipeline::TakeTask() {
 void Pipeline::Work(size_t worker) {
   NameThread(fmt::format("strop-feed-{}", worker));
   if (placement_.binds) BindThread(placement_.readers[worker].cpus);
-  std::unique_ptr<ChunkReader> reader;
+  SegmentReader reader(source_, options_.order.share.batch_size, options_.on_error,
+                       placement_.readers[worker].chunk_bytes);
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const bool active = static_cast<int>(worker) < control_.readers();
     if (auto task = active ? TakeTask() : std::nullopt) {
       lock.unlock();
       std::exception_ptr error;
-      Spent spent;
+      SegmentReader::Spent spent;
       try {
-        if (!reader) reader = source_->NewReader();
-        spent = Run(*task, *reader);
+        spent = Run(*task, reader);
       } catch (...) {
         error = std::current_exception();
-        reader.reset();  // whatever state it is in
       }
       lock.lock();
       OpenWindow& window = *task->window;
@@ -262,7 +257,7 @@ void Pipeline::Work(size_t worker) {
       }
       if (--window.unresolved == 0) ready_.notify_all();
       const int64_t rows = window.line->segments[task->segment].rows();
-      if (control_.ChunkDone(rows, spent.read, spent.decode, Clock::now())) work_.notify_all();
+      if (control_.ChunkDone(rows, spent.read, spent.decode + spent.copy, Clock::now())) work_.notify_all();
     } else if (active && MayOpen()) {
       OpenNext(lock);
     } else {
@@ -271,68 +266,21 @@ void Pipeline::Work(size_t worker) {
   }
 }
 
-Pipeline::Spent Pipeline::Run(const Task& task, ChunkReader& reader) {
-  const Segment& segment = task.window->line->segments[task.segment];
-  Scatter scatter(*task.window, task.segment, options_.order.share.batch_size, source_->columns());
+SegmentReader::Spent Pipeline::Run(const Task& task, SegmentReader& reader) {
   const auto begin = Clock::now();
-  try {
-    reader.Read(segment.chunk, scatter);
-  } catch (const Error& error) {
-    // A service that is away is not a row group that is lost.
-    const bool lost =
-        error.code() == Code::kCorrupt || error.code() == Code::kInvalidArgument || error.code() == Code::kIo;
-    if (options_.on_error == OnError::kStop || !lost) throw;
-    RunWithSubstitute(task, reader, std::current_exception());
-    return {};
-  }
-  const double total = Seconds(Clock::now() - begin);
-  const double read = reader.TakeReadSeconds();
-  stats_.Add(StatsRecorder::kRead, read);
-  stats_.Add(StatsRecorder::kCopy, scatter.seconds());
-  const double decode = std::max(0.0, total - read - scatter.seconds());
-  stats_.Add(StatsRecorder::kDecode, decode);
+  const SegmentReader::Spent spent = reader.Read(*task.window, task.segment);
+  stats_.AddSkipped(spent.skipped);
+  stats_.Add(StatsRecorder::kRead, spent.read);
+  stats_.Add(StatsRecorder::kCopy, spent.copy);
+  stats_.Add(StatsRecorder::kDecode, spent.decode);
   const uint64_t item = Item(task.window->order->epoch(), task.window->first_batch);
   if (tracer_.Sampled(item)) {
-    const auto read_end = begin + Nanoseconds(read), decode_end = read_end + Nanoseconds(decode);
+    const auto read_end = begin + Nanoseconds(spent.read), decode_end = read_end + Nanoseconds(spent.decode);
     tracer_.Add("read", item, begin, read_end);
     tracer_.Add("decode", item, read_end, decode_end);
-    tracer_.Add("copy", item, decode_end, decode_end + Nanoseconds(scatter.seconds()));
+    tracer_.Add("copy", item, decode_end, decode_end + Nanoseconds(spent.copy));
   }
-  return {read, decode + scatter.seconds()};
-}
-
-// The substitute is the next chunk of the source, going round, that can be read: whether one can is a
-// property of the file, so every run and every rank chooses the same. Row i of the lost chunk becomes row i
-// modulo its rows.
-void Pipeline::RunWithSubstitute(const Task& task, ChunkReader& reader, const std::exception_ptr& error) {
-  const OpenWindow& window = *task.window;
-  const Segment& segment = window.line->segments[task.segment];
-  const auto& chunk_rows = source_->chunk_rows();
-  const auto chunks = static_cast<int64_t>(chunk_rows.size());
-  const auto& columns = source_->columns();
-  for (int64_t step = 1; step < chunks; ++step) {
-    const int64_t chunk = (segment.chunk + step) % chunks;
-    const int64_t rows = chunk_rows[static_cast<size_t>(chunk)];
-    if (rows == 0) continue;
-    KeptChunk kept(columns, rows);
-    try {
-      reader.Read(chunk, kept);
-    } catch (const Error&) {
-      continue;
-    }
-    Scatter scatter(window, task.segment, options_.order.share.batch_size, columns);
-    for (size_t c = 0; c < columns.size(); ++c) {
-      for (int64_t row = segment.begin; row < segment.end; ++row) kept.Give(c, row % rows, row, scatter);
-    }
-    stats_.AddSkipped();
-    try {
-      std::rethrow_exception(error);
-    } catch (const Error& cause) {
-      Log("feed").warn("row group {} is replaced by {}: {}", segment.chunk, chunk, cause.what());
-    }
-    return;
-  }
-  std::rethrow_exception(error);
+  return spent;
 }
 
 bool Pipeline::Known(std::exception_ptr* error) const {

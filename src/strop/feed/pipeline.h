@@ -15,6 +15,7 @@
 #include "strop/feed/open_window.h"
 #include "strop/feed/order.h"
 #include "strop/feed/pool.h"
+#include "strop/feed/segment_reader.h"
 #include "strop/feed/source.h"
 #include "strop/feed/stats.h"
 #include "strop/feed/workers/placement.h"
@@ -61,12 +62,6 @@ class Pipeline {
     std::shared_ptr<OpenWindow> window;
     size_t segment = 0;
   };
-  // Seconds that a chunk took.
-  struct Spent {
-    double read = 0;
-    double decode = 0;
-  };
-
   void Enter(uint64_t epoch);  // with the lock: begins an epoch
   void Work(size_t worker);
   std::optional<Task> TakeTask();                     // with the lock
@@ -75,8 +70,7 @@ class Pipeline {
   std::shared_ptr<OpenWindow> Open(std::shared_ptr<const EpochOrder> order, size_t index, int64_t start,
                                    const std::shared_ptr<BatchSlot>& tail);
   std::shared_ptr<BatchSlot> NewSlot(int64_t rows);
-  Spent Run(const Task& task, ChunkReader& reader);
-  void RunWithSubstitute(const Task& task, ChunkReader& reader, const std::exception_ptr& error);
+  SegmentReader::Spent Run(const Task& task, SegmentReader& reader);
   // Whether the next batch is known, with the lock; its error, if it has one.
   bool Known(std::exception_ptr* error) const;
   int64_t RowsAhead() const;  // with the lock

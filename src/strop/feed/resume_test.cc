@@ -34,6 +34,18 @@ class ResumeTest : public testing::Test {
     options_.sources = {{{(folder_ / "a.parquet").string(), (folder_ / "b.parquet").string()}}};
   }
 
+  // All rows shuffled with each other, which takes files whose rows are read one by one.
+  void UseGlobalOrder(bool mixture) {
+    options_.order = Order::kGlobal;
+    test::WriteArrowFile(folder_ / "d.arrow", *test::MakeTable(197, 30), 7);
+    const std::string c = folder_ / "c.arrow", d = folder_ / "d.arrow";
+    if (mixture) {
+      options_.sources = {{{c}, 1}, {{d}, 2}};
+    } else {
+      options_.sources = {{{c, d}}};
+    }
+  }
+
   // At most `most` batches' ids, each row checked against its id; the state afterwards.
   static LoaderState Read(Loader& loader, int64_t most, std::map<int64_t, int>& given) {
     while (most-- > 0) {
@@ -90,6 +102,16 @@ TEST_F(ResumeTest, NoRowIsLostOrRepeatedAtAnyChangeOfRanksWorkersAndBatchSize) {
   Rng rng(3);
   for (const bool mixture : {false, true}) {
     mixture ? UseMixture() : UseOneSource();
+    const auto whole = ReadWhole();
+    for (int trial = 0; trial < 15; ++trial) EXPECT_EQ(ReadInParts(rng), whole) << "trial " << trial;
+  }
+}
+
+TEST_F(ResumeTest, NoRowIsLostOrRepeatedInGlobalOrder) {
+  options_.uneven = Uneven::kRagged;
+  Rng rng(4);
+  for (const bool mixture : {false, true}) {
+    UseGlobalOrder(mixture);
     const auto whole = ReadWhole();
     for (int trial = 0; trial < 15; ++trial) EXPECT_EQ(ReadInParts(rng), whole) << "trial " << trial;
   }

@@ -8,24 +8,39 @@
 
 namespace strop::feed {
 
-Scatter::Scatter(const OpenWindow& window, size_t segment, int64_t batch_size,
+namespace {
+
+double SecondsSince(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+Scatter::Scatter(const OpenWindow& window, const ScatterRows& rows, int64_t batch_size,
                  const std::vector<data::Column>& columns)
-    : window_(window),
-      offset_(window.offsets[segment]),
-      segment_(window.line->segments[segment]),
-      batch_size_(batch_size),
-      columns_(columns) {}
+    : window_(window), rows_(rows), batch_size_(batch_size), columns_(columns) {}
 
 void Scatter::Put(size_t column, int64_t row, int64_t count, const uint8_t* values) {
   const auto begin = std::chrono::steady_clock::now();
   const size_t bytes = columns_[column].row_bytes();
-  const int64_t first = std::max(row, segment_.begin);
-  const int64_t end = std::min(row + count, segment_.end);
+  const int64_t first = std::max(row, rows_.begin);
+  const int64_t end = std::min(row + count, rows_.end);
   if (first < end) {
-    Copy(column, offset_ + first - segment_.begin, end - first,
-         values + static_cast<size_t>(first - row) * bytes, bytes);
+    values += static_cast<size_t>(first - row) * bytes;
+    if (rows_.destinations == nullptr) {
+      CopyRuns(column, first - rows_.begin, end - first, values, bytes);
+    } else {
+      Copy(column, first - rows_.begin, end - first, values, bytes, [](int64_t i) { return i; });
+    }
   }
-  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  seconds_ += SecondsSince(begin);
+}
+
+void Scatter::PutRows(size_t column, std::span<const int64_t> rows, const uint8_t* values, size_t row_bytes) {
+  const auto begin = std::chrono::steady_clock::now();
+  Copy(column, 0, static_cast<int64_t>(rows.size()), values, row_bytes,
+       [rows](int64_t i) { return rows[static_cast<size_t>(i)]; });
+  seconds_ += SecondsSince(begin);
 }
 
 void Scatter::PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) {
@@ -48,28 +63,11 @@ RowPlace Scatter::Place(size_t column, int64_t row) {
 }
 
 std::optional<int64_t> Scatter::PositionOf(int64_t row) const {
-  if (row < segment_.begin || row >= segment_.end) return std::nullopt;
-  const int64_t i = offset_ + row - segment_.begin;
-  const int64_t position = window_.window.first +
-                           (window_.destinations.empty() ? i : window_.destinations[static_cast<size_t>(i)]);
-  if (position < window_.copy_begin || position >= window_.copy_end) return std::nullopt;
-  return position;
-}
-
-void Scatter::Copy(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
-  if (window_.destinations.empty()) return CopyRuns(column, at, count, values, bytes);
-  switch (bytes) {
-    case 1:
-      return CopyRows<1>(column, at, count, values, bytes);
-    case 2:
-      return CopyRows<2>(column, at, count, values, bytes);
-    case 4:
-      return CopyRows<4>(column, at, count, values, bytes);
-    case 8:
-      return CopyRows<8>(column, at, count, values, bytes);
-    default:
-      return CopyRows<0>(column, at, count, values, bytes);
-  }
+  if (row < rows_.begin || row >= rows_.end) return std::nullopt;
+  const int64_t i = row - rows_.begin;
+  const int64_t position =
+      window_.window.first + (rows_.destinations == nullptr ? rows_.offset + i : rows_.destinations[i]);
+  return Copied(position) ? std::optional(position) : std::nullopt;
 }
 
 uint8_t* Scatter::Block(int64_t batch, size_t column) const {
@@ -77,21 +75,37 @@ uint8_t* Scatter::Block(int64_t batch, size_t column) const {
       window_.slots[static_cast<size_t>(batch - window_.first_batch)]->memory[column].get());
 }
 
-// kBytes: the size of a row when it is that of a machine word, so that its copy is one move; else 0.
-template <size_t kBytes>
-void Scatter::CopyRows(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
-  const size_t size = kBytes != 0 ? kBytes : bytes;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t position = window_.window.first + window_.destinations[static_cast<size_t>(at + i)];
-    if (position < window_.copy_begin || position >= window_.copy_end) continue;
-    uint8_t* const block = Block(position / batch_size_, column);
-    std::memcpy(block + static_cast<size_t>(position % batch_size_) * size,
-                values + static_cast<size_t>(i) * size, size);
+template <class From>
+void Scatter::Copy(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes,
+                   From from) {
+  switch (bytes) {
+    case 1:
+      return CopyRows<1>(column, first, count, values, bytes, from);
+    case 2:
+      return CopyRows<2>(column, first, count, values, bytes, from);
+    case 4:
+      return CopyRows<4>(column, first, count, values, bytes, from);
+    case 8:
+      return CopyRows<8>(column, first, count, values, bytes, from);
+    default:
+      return CopyRows<0>(column, first, count, values, bytes, from);
   }
 }
 
-void Scatter::CopyRuns(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes) {
-  const int64_t origin = window_.window.first + at;
+template <size_t kBytes, class From>
+void Scatter::CopyRows(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes,
+                       From from) {
+  const size_t size = kBytes != 0 ? kBytes : bytes;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t position = window_.window.first + rows_.destinations[first + i];
+    if (!Copied(position)) continue;
+    std::memcpy(Block(position / batch_size_, column) + static_cast<size_t>(position % batch_size_) * size,
+                values + static_cast<size_t>(from(i)) * size, size);
+  }
+}
+
+void Scatter::CopyRuns(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes) {
+  const int64_t origin = window_.window.first + rows_.offset + first;
   int64_t position = std::max(origin, window_.copy_begin);
   const int64_t end = std::min(origin + count, window_.copy_end);
   while (position < end) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "strop/feed/open_window.h"
@@ -10,31 +11,46 @@
 
 namespace strop::feed {
 
-// Copies the rows of one segment of a window to their places in its batches. One thread's.
+// Which rows of what is read are copied, and where to: row begin + i goes to position i of the window's from
+// `offset` on, or by `destinations` when there are any.
+struct ScatterRows {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t offset = 0;
+  const uint32_t* destinations = nullptr;
+};
+
+// Copies rows to their places in a window's batches. One thread's.
 class Scatter final : public RowSink {
  public:
-  Scatter(const OpenWindow& window, size_t segment, int64_t batch_size,
+  Scatter(const OpenWindow& window, const ScatterRows& rows, int64_t batch_size,
           const std::vector<data::Column>& columns);
 
   void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override;
+  void PutRows(size_t column, std::span<const int64_t> rows, const uint8_t* values,
+               size_t row_bytes) override;
   void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override;
   RowPlace Place(size_t column, int64_t row) override;
 
   double seconds() const noexcept { return seconds_; }  // spent in Put
 
  private:
-  // Of a row of the chunk, in the rank's epoch; nullopt when it is not copied.
+  // Of a row of what is read, in the rank's epoch; nullopt when it is not copied.
   std::optional<int64_t> PositionOf(int64_t row) const;
-  // Rows [at, at + count) of the window, in the order of its segments.
-  void Copy(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes);
+  bool Copied(int64_t position) const noexcept {
+    return position >= window_.copy_begin && position < window_.copy_end;
+  }
   uint8_t* Block(int64_t batch, size_t column) const;
-  template <size_t kBytes>
-  void CopyRows(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes);
-  void CopyRuns(size_t column, int64_t at, int64_t count, const uint8_t* values, size_t bytes);
+  // Rows i = first, first + 1, …, first + count - 1 after rows_.begin; row i lies at values + from(i) * size.
+  // kBytes: the size of a row when it is that of a machine word, so that its copy is one move; else 0.
+  template <size_t kBytes, class From>
+  void CopyRows(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes, From from);
+  template <class From>
+  void Copy(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes, From from);
+  void CopyRuns(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes);
 
   const OpenWindow& window_;
-  const int64_t offset_;
-  const Segment segment_;
+  const ScatterRows rows_;
   const int64_t batch_size_;
   const std::vector<data::Column>& columns_;
   double seconds_ = 0;

@@ -18,27 +18,6 @@
 namespace strop::feed {
 namespace {
 
-// The bytes of the array's rows when they lie dense in memory, else null.
-const uint8_t* DenseRows(const arrow::ArrayData& array) {
-  const arrow::DataType* type = array.type.get();
-  if (type->id() == arrow::Type::EXTENSION) {
-    type = static_cast<const arrow::ExtensionType*>(type)->storage_type().get();
-  }
-  if (array.MayHaveNulls()) return nullptr;
-  int64_t first = array.offset;
-  const arrow::ArrayData* values = &array;
-  if (type->id() == arrow::Type::FIXED_SIZE_LIST) {
-    values = array.child_data[0].get();
-    if (values->MayHaveNulls()) return nullptr;
-    first = first * static_cast<const arrow::FixedSizeListType*>(type)->list_size() + values->offset;
-    type = values->type.get();
-  }
-  const int bits = type->bit_width();
-  const bool dense = (arrow::is_primitive(type->id()) || type->id() == arrow::Type::FIXED_SIZE_BINARY) &&
-                     bits >= 8 && values->buffers[1];
-  return dense ? values->buffers[1]->data() + first * (bits / 8) : nullptr;
-}
-
 [[noreturn]] void ThrowNull(const data::Column& column, int64_t row, std::string_view what) {
   throw Error(Code::kInvalidArgument,
               fmt::format("column {} {} in row {}: fill it or leave the row out", column.name, what, row));
@@ -107,14 +86,54 @@ void PutRaggedArray(const arrow::Array& values, const data::Column& described, s
 
 }  // namespace
 
+const uint8_t* DenseRows(const arrow::ArrayData& array) {
+  const arrow::DataType* type = array.type.get();
+  if (type->id() == arrow::Type::EXTENSION) {
+    type = static_cast<const arrow::ExtensionType*>(type)->storage_type().get();
+  }
+  if (array.MayHaveNulls()) return nullptr;
+  int64_t first = array.offset;
+  const arrow::ArrayData* values = &array;
+  if (type->id() == arrow::Type::FIXED_SIZE_LIST) {
+    values = array.child_data[0].get();
+    if (values->MayHaveNulls()) return nullptr;
+    first = first * static_cast<const arrow::FixedSizeListType*>(type)->list_size() + values->offset;
+    type = values->type.get();
+  }
+  const int bits = type->bit_width();
+  const bool dense = (arrow::is_primitive(type->id()) || type->id() == arrow::Type::FIXED_SIZE_BINARY) &&
+                     bits >= 8 && values->buffers[1];
+  return dense ? values->buffers[1]->data() + first * (bits / 8) : nullptr;
+}
+
 RowSink::~RowSink() = default;
+
+void RowSink::PutRows(size_t column, std::span<const int64_t> rows, const uint8_t* values, size_t row_bytes) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Put(column, static_cast<int64_t>(i), 1, values + static_cast<size_t>(rows[i]) * row_bytes);
+  }
+}
+
 RowPlace RowSink::Place(size_t, int64_t) { return {}; }
 ChunkReader::~ChunkReader() = default;
 Source::~Source() = default;
 
-std::shared_ptr<Source> OpenSource(const std::string& uri, const std::vector<std::string>& columns) {
+void ChunkReader::ReadRows(int64_t, std::span<const int64_t>, RowSink&) {
+  throw Error(Code::kInternal, "a reader of chunks was asked for rows");
+}
+
+void PutColumn::Put(size_t, int64_t row, int64_t count, const uint8_t* values) {
+  sink_.Put(column_, first_ + row, count, values);
+}
+void PutColumn::PutRagged(size_t, int64_t row, const uint8_t* values, size_t bytes) {
+  sink_.PutRagged(column_, first_ + row, values, bytes);
+}
+RowPlace PutColumn::Place(size_t, int64_t row) { return sink_.Place(column_, first_ + row); }
+
+std::shared_ptr<Source> OpenSource(const std::string& uri, const std::vector<std::string>& columns,
+                                   const FileSystem& file_system) {
   if (uri.starts_with("grpc://") || uri.starts_with("grpc+tcp://")) return Flight().open(uri, columns);
-  return OpenFiles(data::ResolveFiles(uri), columns);
+  return OpenFiles(data::ResolveFiles(uri), columns, file_system);
 }
 
 std::vector<data::Column> ProjectColumns(const arrow::Schema& schema, const std::vector<std::string>& columns,

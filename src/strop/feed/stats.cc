@@ -66,9 +66,10 @@ void StatsRecorder::AddConsumer(double seconds) {
   consumer_ += seconds;
 }
 
-void StatsRecorder::AddSkipped() {
+void StatsRecorder::AddSkipped(int64_t chunks) {
+  if (chunks == 0) return;
   std::lock_guard lock(mutex_);
-  ++skipped_;
+  skipped_ += chunks;
 }
 
 LoaderStats StatsRecorder::Summary(int workers) const {

@@ -21,7 +21,7 @@ class STROP_API StatsRecorder {
   void AddRows(int64_t rows);
   // Time the consumer spent between two calls of Next, on its own work.
   void AddConsumer(double seconds);
-  void AddSkipped();
+  void AddSkipped(int64_t chunks);
   // The verdict needs the number of readers: their time passes side by side.
   LoaderStats Summary(int workers) const;
 

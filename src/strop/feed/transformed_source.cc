@@ -24,6 +24,11 @@ class TransformSink final : public RowSink {
     RowValue value{input.dtype, input.shape, values};
     for (int64_t i = 0; i < count; ++i, value.data += input.row_bytes()) PutOne(column, row + i, value);
   }
+  void PutRows(size_t column, std::span<const int64_t> rows, const uint8_t* values,
+               size_t row_bytes) override {
+    if (chains_[column].empty()) return sink_.PutRows(column, rows, values, row_bytes);
+    RowSink::PutRows(column, rows, values, row_bytes);
+  }
   void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override {
     const TransformChain& chain = chains_[column];
     if (chain.empty()) return sink_.PutRagged(column, row, values, bytes);
@@ -60,6 +65,10 @@ class TransformedReader final : public ChunkReader {
     TransformSink transformed(*chains_, scratch_, sink);
     reader_->Read(chunk, transformed);
   }
+  void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink) override {
+    TransformSink transformed(*chains_, scratch_, sink);
+    reader_->ReadRows(chunk, rows, transformed);
+  }
   std::shared_ptr<arrow::Table> ReadTable(int64_t) override {
     throw Error(Code::kUnsupported, "transformed rows are not passed on as tables: serve the source itself");
   }
@@ -86,9 +95,10 @@ class TransformedSource final : public Source {
   const std::vector<data::Column>& columns() const noexcept override { return columns_; }
   std::shared_ptr<arrow::Schema> schema() const override { return source_->schema(); }
   const std::vector<int64_t>& chunk_rows() const noexcept override { return source_->chunk_rows(); }
-  std::unique_ptr<ChunkReader> NewReader() const override {
-    return std::make_unique<TransformedReader>(chains_, source_->NewReader());
+  std::unique_ptr<ChunkReader> NewReader(int64_t slice_bytes) const override {
+    return std::make_unique<TransformedReader>(chains_, source_->NewReader(slice_bytes));
   }
+  std::string WhyChunksOnly() const override { return source_->WhyChunksOnly(); }
 
  private:
   // Rows may differ in their first size alone: images of several sizes are no batch.

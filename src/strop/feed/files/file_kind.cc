@@ -8,7 +8,9 @@
 
 #include "strop/base/error.h"
 #include "strop/data/source_file.h"
+#include "strop/feed/files/ipc_chunks.h"
 #include "strop/feed/files/line_chunks.h"
+#include "strop/feed/files/parquet_chunks.h"
 #include "strop/feed/files/sample_chunks.h"
 
 namespace strop::feed {
@@ -18,16 +20,9 @@ constexpr std::pair<std::string_view, FileKind> kExtensions[] = {
     {".csv", FileKind::kCsv},     {".tsv", FileKind::kCsv},   {".jsonl", FileKind::kJson},
     {".ndjson", FileKind::kJson}, {".json", FileKind::kJson}, {".tar", FileKind::kTar}};
 
-ChunkOpener OpenTableFile(const std::filesystem::path& path) {
-  if (data::DetectFormat(path) != data::FileFormat::kParquet) {
-    return [path] { return OpenIpcChunks(path); };
-  }
-  std::shared_ptr<FileFooter> footer;
-  OpenParquetChunks(path, &footer);
-  return [path, footer] {
-    std::shared_ptr<FileFooter> known = footer;
-    return OpenParquetChunks(path, &known);
-  };
+ChunkOpener OpenTableFile(const std::filesystem::path& path, const FileSystem& file_system) {
+  const bool parquet = data::DetectFormat(path) == data::FileFormat::kParquet;
+  return parquet ? OpenParquetFile(path, file_system) : OpenIpcFile(path, file_system);
 }
 
 }  // namespace
@@ -74,10 +69,15 @@ FileKind KindOf(const std::filesystem::path& path) {
   return FileKind::kTable;
 }
 
-ChunkOpener OpenerOf(const std::filesystem::path& path, FileKind kind) {
+ChunkOpener OpenerOf(const std::filesystem::path& path, FileKind kind, const FileSystem& file_system) {
+  if (file_system && kind != FileKind::kTable) {
+    throw Error(Code::kUnsupported,
+                fmt::format("{} is {}, which is read from local files only: convert it to Parquet",
+                            path.string(), KindName(kind)));
+  }
   switch (kind) {
     case FileKind::kTable:
-      return OpenTableFile(path);
+      return OpenTableFile(path, file_system);
     case FileKind::kCsv:
       return OpenCsvFile(path);
     case FileKind::kJson:

@@ -17,7 +17,8 @@ std::string_view KindName(FileKind kind) noexcept;
 // accepted; kUnsupported for an Arrow IPC stream.
 FileKind KindOf(const std::filesystem::path& path);
 
-// Indexes the file, for opening it as often as readers need it.
-ChunkOpener OpenerOf(const std::filesystem::path& path, FileKind kind);
+// Indexes the file, for opening it as often as readers need it. Throws kUnsupported for a kind that is read
+// from local files only, when there is a file system.
+ChunkOpener OpenerOf(const std::filesystem::path& path, FileKind kind, const FileSystem& file_system);
 
 }  // namespace strop::feed

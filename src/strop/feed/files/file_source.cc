@@ -27,11 +27,16 @@ struct Layout {
 
 class FilesReader final : public ChunkReader {
  public:
-  explicit FilesReader(std::shared_ptr<const Layout> layout) : layout_(std::move(layout)) {}
+  FilesReader(std::shared_ptr<const Layout> layout, int64_t slice_bytes)
+      : layout_(std::move(layout)), slice_bytes_(slice_bytes) {}
 
   void Read(int64_t chunk, RowSink& sink) override {
     const auto [file, index] = layout_->chunks[static_cast<size_t>(chunk)];
-    File(file).Read(index, sink);
+    File(file).Read(index, slice_bytes_, sink);
+  }
+  void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink) override {
+    const auto [file, index] = layout_->chunks[static_cast<size_t>(chunk)];
+    File(file).ReadRows(index, rows, sink);
   }
   std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) override {
     const auto [file, index] = layout_->chunks[static_cast<size_t>(chunk)];
@@ -59,12 +64,14 @@ class FilesReader final : public ChunkReader {
   }
 
   std::shared_ptr<const Layout> layout_;
+  const int64_t slice_bytes_;
   std::list<std::pair<size_t, std::unique_ptr<ChunkFile>>> open_;  // the last used first
 };
 
 class FilesSource final : public Source {
  public:
-  FilesSource(const std::vector<std::filesystem::path>& paths, const std::vector<std::string>& columns) {
+  FilesSource(const std::vector<std::filesystem::path>& paths, const std::vector<std::string>& columns,
+              const FileSystem& file_system) {
     auto layout = std::make_shared<Layout>();
     FileKind first = FileKind::kTable;
     for (const auto& path : paths) {
@@ -75,7 +82,7 @@ class FilesSource final : public Source {
                     fmt::format("{} is {} and {} is {}: one source has one kind of file", paths[0].string(),
                                 KindName(first), path.string(), KindName(kind)));
       }
-      FileEntry entry{path, OpenerOf(path, kind)};
+      FileEntry entry{path, OpenerOf(path, kind, file_system)};
       const auto file = entry.open();
       const auto full = file->FullSchema();
       if (layout->files.empty()) {
@@ -100,7 +107,17 @@ class FilesSource final : public Source {
   const std::vector<data::Column>& columns() const noexcept override { return layout_->columns; }
   std::shared_ptr<arrow::Schema> schema() const override { return schema_; }
   const std::vector<int64_t>& chunk_rows() const noexcept override { return chunk_rows_; }
-  std::unique_ptr<ChunkReader> NewReader() const override { return std::make_unique<FilesReader>(layout_); }
+  std::unique_ptr<ChunkReader> NewReader(int64_t slice_bytes) const override {
+    return std::make_unique<FilesReader>(layout_, slice_bytes);
+  }
+  std::string WhyChunksOnly() const override {
+    for (const FileEntry& entry : layout_->files) {
+      const auto file = entry.open();
+      file->Project(layout_->columns);
+      if (std::string why = file->WhyChunksOnly(); !why.empty()) return why;
+    }
+    return {};
+  }
 
  private:
   static void CheckSame(const Layout& layout, const arrow::Schema& schema,
@@ -125,9 +142,13 @@ class FilesSource final : public Source {
 
 }  // namespace
 
+void ChunkFile::ReadRows(int64_t, std::span<const int64_t>, RowSink&) {
+  throw Error(Code::kInternal, WhyChunksOnly());
+}
+
 std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
-                                  const std::vector<std::string>& columns) {
-  return std::make_shared<FilesSource>(paths, columns);
+                                  const std::vector<std::string>& columns, const FileSystem& file_system) {
+  return std::make_shared<FilesSource>(paths, columns, file_system);
 }
 
 }  // namespace strop::feed

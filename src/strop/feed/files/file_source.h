@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,8 @@ namespace strop::feed {
 // as KindOf and what opens the kind, and kInvalidArgument naming a file whose kind or columns differ from the
 // first one's.
 STROP_API std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
-                                            const std::vector<std::string>& columns);
-
-// What opening a file again can spare, and which of its chunks proved sound. Thread safe.
-struct FileFooter;
+                                            const std::vector<std::string>& columns,
+                                            const FileSystem& file_system = nullptr);
 
 // One file, opened by one reader.
 class ChunkFile {
@@ -30,18 +29,17 @@ class ChunkFile {
   virtual void Project(const std::vector<data::Column>& columns) = 0;
   // What is read when no column is named; empty: every one with a dense form.
   virtual std::vector<std::string> DefaultColumns() { return {}; }
-  virtual void Read(int64_t chunk, RowSink& sink) = 0;
+  // As ChunkReader's; a kind that has no slices reads a chunk at once.
+  virtual void Read(int64_t chunk, int64_t slice_bytes, RowSink& sink) = 0;
+  virtual void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink);
+  virtual std::string WhyChunksOnly() {
+    return "its kind of file is encoded: rows cannot be read one by one";
+  }
   virtual std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) = 0;
   virtual double TakeReadSeconds() noexcept = 0;
 };
 
 // Opens a file again for a reader. What one pass over it found out is shared. Thread safe.
 using ChunkOpener = std::function<std::unique_ptr<ChunkFile>()>;
-
-// `footer`: null at the first opening, which fills it. Page checksums, where the file has them, are verified
-// when a row group is read for the first time.
-std::unique_ptr<ChunkFile> OpenParquetChunks(const std::filesystem::path& path,
-                                             std::shared_ptr<FileFooter>* footer);
-std::unique_ptr<ChunkFile> OpenIpcChunks(const std::filesystem::path& path);
 
 }  // namespace strop::feed

@@ -110,14 +110,14 @@ class FolderChunks final : public ChunkFile {
 
   void Project(const std::vector<data::Column>& columns) override { columns_ = columns; }
 
-  void Read(int64_t chunk, RowSink& sink) override {
+  void Read(int64_t chunk, int64_t, RowSink& sink) override {
     const auto [first, last] = runs_[static_cast<size_t>(chunk)];
     for (size_t i = first; i < last; ++i) PutFile(index_->files[i], static_cast<int64_t>(i - first), sink);
   }
 
   std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) override {
     TableSink sink(columns_);
-    Read(chunk, sink);
+    Read(chunk, 0, sink);
     return sink.Finish();
   }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include <arrow/buffer.h>
+#include <arrow/filesystem/filesystem.h>
 #include <arrow/result.h>
 #include <arrow/status.h>
 #include <fmt/format.h>
@@ -22,9 +23,26 @@ namespace {
 constexpr size_t kScratchBuffers =
     4;  // a chunk holds two at a time: one a column, and one still being let go
 
+// Nearer than this, two ranges are one read: what lies between them costs less than a second request.
+constexpr int64_t kHole = 1 << 20;
+
 }  // namespace
 
-InputFile::InputFile(const std::filesystem::path& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+InputFile::InputFile(const std::filesystem::path& path, const FileSystem& file_system) {
+  if (file_system) {
+    const auto check = [&](const arrow::Status& status) {
+      if (!status.ok())
+        throw Error(Code::kIo, fmt::format("{} cannot be opened: {}", path.string(), status.message()));
+    };
+    auto file = file_system->OpenInputFile(path.string());
+    check(file.status());
+    remote_ = *file;
+    const auto size = remote_->GetSize();
+    check(size.status());
+    size_ = *size;
+    return;
+  }
+  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info {};
   if (fd_ < 0 || fstat(fd_, &info) != 0) {
     const int error = errno;
@@ -43,7 +61,7 @@ double InputFile::TakeReadSeconds() noexcept { return std::exchange(read_seconds
 
 arrow::Status InputFile::Close() {
   if (fd_ >= 0) close(std::exchange(fd_, -1));
-  return arrow::Status::OK();
+  return remote_ ? std::exchange(remote_, nullptr)->Close() : arrow::Status::OK();
 }
 
 arrow::Status InputFile::Seek(int64_t position) {
@@ -63,8 +81,7 @@ arrow::Result<std::shared_ptr<arrow::Buffer>> InputFile::Read(int64_t bytes) {
   return buffer;
 }
 
-arrow::Result<int64_t> InputFile::ReadAt(int64_t position, int64_t bytes, void* out) {
-  const auto begin = std::chrono::steady_clock::now();
+arrow::Result<int64_t> InputFile::ReadLocal(int64_t position, int64_t bytes, void* out) {
   int64_t done = 0;
   while (done < bytes) {
     const ssize_t got =
@@ -74,6 +91,12 @@ arrow::Result<int64_t> InputFile::ReadAt(int64_t position, int64_t bytes, void* 
     if (got == 0) break;
     done += got;
   }
+  return done;
+}
+
+arrow::Result<int64_t> InputFile::ReadAt(int64_t position, int64_t bytes, void* out) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto done = remote_ ? remote_->ReadAt(position, bytes, out) : ReadLocal(position, bytes, out);
   read_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return done;
 }
@@ -81,9 +104,26 @@ arrow::Result<int64_t> InputFile::ReadAt(int64_t position, int64_t bytes, void* 
 arrow::Result<std::shared_ptr<arrow::Buffer>> InputFile::ReadAt(int64_t position, int64_t bytes) {
   // A damaged footer may ask for any number of bytes.
   const int64_t wanted = std::clamp<int64_t>(size_ - position, 0, std::max<int64_t>(bytes, 0));
+  for (const Loaded& loaded : loaded_) {
+    if (loaded.begin <= position && position + wanted <= loaded.begin + loaded.bytes->size())
+      return arrow::SliceBuffer(loaded.bytes, position - loaded.begin, wanted);
+  }
   ARROW_ASSIGN_OR_RAISE(auto buffer, TakeScratch(wanted));
   ARROW_ASSIGN_OR_RAISE(const int64_t got, ReadAt(position, wanted, buffer->mutable_data()));
   return arrow::SliceBuffer(buffer, 0, got);
+}
+
+arrow::Status InputFile::Preload(std::vector<std::pair<int64_t, int64_t>> ranges) {
+  loaded_.clear();
+  std::sort(ranges.begin(), ranges.end());
+  for (size_t first = 0, next = 0; first < ranges.size(); first = next) {
+    auto [begin, end] = ranges[first];
+    for (next = first + 1; next < ranges.size() && ranges[next].first <= end + kHole; ++next)
+      end = std::max(end, ranges[next].second);
+    ARROW_ASSIGN_OR_RAISE(auto bytes, ReadAt(begin, end - begin));
+    loaded_.push_back({begin, std::move(bytes)});
+  }
+  return arrow::Status::OK();
 }
 
 arrow::Result<std::shared_ptr<arrow::Buffer>> InputFile::TakeScratch(int64_t bytes) {

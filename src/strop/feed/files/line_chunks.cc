@@ -32,7 +32,7 @@ class LineChunks final : public ChunkFile {
     for (const auto& column : columns) wanted_.push_back(column.name);
   }
 
-  void Read(int64_t chunk, RowSink& sink) override {
+  void Read(int64_t chunk, int64_t, RowSink& sink) override {
     const auto table = ReadTable(chunk);
     try {
       PutTable(*table, columns_, scratch_, sink);

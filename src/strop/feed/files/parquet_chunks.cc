@@ -1,6 +1,11 @@
+#include "strop/feed/files/parquet_chunks.h"
+
+#include <algorithm>
 #include <atomic>
-#include <cstring>
-#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include <arrow/table.h>
 #include <arrow/type.h>
@@ -15,26 +20,26 @@
 
 #include "strop/base/error.h"
 #include "strop/data/source_file.h"
-#include "strop/feed/files/file_source.h"
+#include "strop/feed/files/column_stream.h"
 #include "strop/feed/files/input_file.h"
+#include "strop/feed/files/parquet_column.h"
 
 namespace strop::feed {
+namespace {
 
+// What opening a file again can spare. Thread safe.
 struct FileFooter {
   std::shared_ptr<parquet::FileMetaData> metadata;
   std::vector<std::atomic<bool>> sound;  // a row group whose checksums were verified once
 };
 
-namespace {
-
-constexpr int64_t kBatchRows = 2048;  // values decoded at a time: their bytes or pointers stay in L1
+constexpr int64_t kReadAhead = 64 << 10;  // a page's header alone asks for 16 KiB
 
 // How a column of the projection is read.
 struct Plan {
+  std::optional<PlainColumn> plain;
   const data::Column* column = nullptr;
-  int leaf = -1;            // set: decoded straight into the sink
-  bool optional = false;    // definition levels tell of nulls
-  std::vector<int> leaves;  // else through Arrow's arrays
+  std::vector<int> leaves;  // of a column that is not plain: through Arrow's arrays
 };
 
 void CollectLeaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) {
@@ -42,32 +47,20 @@ void CollectLeaves(const parquet::arrow::SchemaField& field, std::vector<int>& l
   for (const auto& child : field.children) CollectLeaves(child, leaves);
 }
 
-// Whether the values of a leaf lie in Parquet as they lie in a batch.
-bool SameBytes(const arrow::DataType& type, const parquet::ColumnDescriptor& leaf) {
-  if (leaf.max_repetition_level() > 0 || leaf.max_definition_level() > 1) return false;
-  switch (leaf.physical_type()) {
-    case parquet::Type::INT32:
-      return type.id() == arrow::Type::INT32 || type.id() == arrow::Type::UINT32;
-    case parquet::Type::INT64:
-      return type.id() == arrow::Type::INT64 || type.id() == arrow::Type::UINT64;
-    case parquet::Type::FLOAT:
-      return type.id() == arrow::Type::FLOAT;
-    case parquet::Type::DOUBLE:
-      return type.id() == arrow::Type::DOUBLE;
-    case parquet::Type::FIXED_LEN_BYTE_ARRAY:
-      return (type.id() == arrow::Type::FIXED_SIZE_BINARY || type.id() == arrow::Type::HALF_FLOAT) &&
-             type.bit_width() == 8 * leaf.type_length();
-    default:
-      return false;
-  }
+// Bytes [begin, end) of a column chunk.
+std::pair<int64_t, int64_t> ChunkRange(const parquet::ColumnChunkMetaData& chunk) {
+  int64_t begin = chunk.data_page_offset();
+  if (chunk.has_dictionary_page() && chunk.dictionary_page_offset() > 0)
+    begin = std::min(begin, chunk.dictionary_page_offset());
+  return {begin, begin + chunk.total_compressed_size()};
 }
 
 class ParquetChunks final : public ChunkFile {
  public:
-  ParquetChunks(const std::filesystem::path& path, std::shared_ptr<FileFooter>* footer)
-      : path_(path), file_(std::make_shared<InputFile>(path)) {
+  ParquetChunks(const std::filesystem::path& path, const FileSystem& file_system,
+                std::shared_ptr<FileFooter>* footer)
+      : path_(path), file_(std::make_shared<InputFile>(path, file_system)) {
     if (!*footer) {
-      data::DetectFormat(path);
       auto fresh = std::make_shared<FileFooter>();
       OpenReader(true, nullptr);
       fresh->metadata = readers_[true]->parquet_reader()->metadata();
@@ -95,51 +88,43 @@ class ParquetChunks final : public ChunkFile {
     const auto schema = FullSchema();
     const auto& manifest = Reader(true).manifest();
     for (const data::Column& column : columns) {
-      Plan plan;
-      plan.column = &column;
       const int index = schema->GetFieldIndex(column.name);
       const auto& field = manifest.schema_fields[static_cast<size_t>(index)];
-      if (field.is_leaf() &&
-          SameBytes(*schema->field(index)->type(), *manifest.descr->Column(field.column_index))) {
-        plan.leaf = field.column_index;
-        plan.optional = manifest.descr->Column(field.column_index)->max_definition_level() > 0;
-      } else {
-        CollectLeaves(field, plan.leaves);
-        table_leaves_.insert(table_leaves_.end(), plan.leaves.begin(), plan.leaves.end());
+      Plan plan;
+      plan.column = &column;
+      CollectLeaves(field, plan.leaves);
+      all_leaves_.insert(all_leaves_.end(), plan.leaves.begin(), plan.leaves.end());
+      if (plan.leaves.size() == 1) {
+        plan.plain = AsPlainColumn(column, *schema->field(index)->type(), plan.leaves[0],
+                                   *manifest.descr->Column(plan.leaves[0]));
       }
-      CollectLeaves(field, all_leaves_);
-      names_.push_back(column.name);
       plans_.push_back(std::move(plan));
     }
   }
 
-  void Read(int64_t chunk, RowSink& sink) override {
-    Guard(chunk, [&](parquet::arrow::FileReader& reader) {
+  void Read(int64_t chunk, int64_t slice_bytes, RowSink& sink) override {
+    Guard(chunk, [&](parquet::arrow::FileReader& reader, bool verify) {
       const int index = static_cast<int>(chunk);
-      const int64_t rows = footer_->metadata->RowGroup(index)->num_rows();
       const auto group = reader.parquet_reader()->RowGroup(index);
+      if (!file_->local()) Preload(*group->metadata());
       for (size_t c = 0; c < plans_.size(); ++c) {
-        if (plans_[c].leaf >= 0) ReadLeaf(*group->Column(plans_[c].leaf), plans_[c], c, chunk, rows, sink);
-      }
-      if (table_leaves_.empty()) return;
-      auto table = reader.ReadRowGroup(index, table_leaves_);
-      data::CheckContent(table.status(), path_);
-      CheckRows((*table)->num_rows(), rows);
-      for (size_t c = 0; c < plans_.size(); ++c) {
-        if (plans_[c].leaf >= 0) continue;
-        PutColumn put(sink, c);
-        PutTable(**table, {*plans_[c].column}, scratch_, put);
+        if (plans_[c].plain) {
+          plain_.Read(*OpenColumn(*group, plans_[c].plain->leaf, slice_bytes, verify), *plans_[c].plain, c,
+                      group->metadata()->num_rows(), slice_bytes, sink);
+        } else {
+          ReadArrays(reader, index, c, slice_bytes, sink);
+        }
       }
     });
   }
 
   std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) override {
     std::shared_ptr<arrow::Table> result;
-    Guard(chunk, [&](parquet::arrow::FileReader& reader) {
+    Guard(chunk, [&](parquet::arrow::FileReader& reader, bool) {
       auto table = reader.ReadRowGroup(static_cast<int>(chunk), all_leaves_);
       data::CheckContent(table.status(), path_);
       std::vector<int> order;
-      for (const std::string& name : names_) order.push_back((*table)->schema()->GetFieldIndex(name));
+      for (const Plan& plan : plans_) order.push_back((*table)->schema()->GetFieldIndex(plan.column->name));
       auto selected = (*table)->SelectColumns(order);
       data::Check(selected.status(), "reading " + path_.string());
       result = *selected;
@@ -150,31 +135,18 @@ class ParquetChunks final : public ChunkFile {
   double TakeReadSeconds() noexcept override { return file_->TakeReadSeconds(); }
 
  private:
-  // Passes a one-column table's rows on as column `column`.
-  class PutColumn final : public RowSink {
-   public:
-    PutColumn(RowSink& sink, size_t column) : sink_(sink), column_(column) {}
-    void Put(size_t, int64_t row, int64_t count, const uint8_t* values) override {
-      sink_.Put(column_, row, count, values);
-    }
-    void PutRagged(size_t, int64_t row, const uint8_t* values, size_t bytes) override {
-      sink_.PutRagged(column_, row, values, bytes);
-    }
-    RowPlace Place(size_t, int64_t row) override { return sink_.Place(column_, row); }
-
-   private:
-    RowSink& sink_;
-    size_t column_;
-  };
-
-  void OpenReader(bool verify, std::shared_ptr<parquet::FileMetaData> metadata) {
+  static parquet::ReaderProperties Properties(bool verify) {
     parquet::ReaderProperties properties = parquet::default_reader_properties();
     properties.set_page_checksum_verification(verify);
+    return properties;
+  }
+
+  void OpenReader(bool verify, std::shared_ptr<parquet::FileMetaData> metadata) {
     parquet::ArrowReaderProperties arrow_properties;
     arrow_properties.set_use_threads(false);
     arrow_properties.set_pre_buffer(false);
     parquet::arrow::FileReaderBuilder builder;
-    data::CheckContent(builder.Open(file_, properties, std::move(metadata)), path_);
+    data::CheckContent(builder.Open(file_, Properties(verify), std::move(metadata)), path_);
     builder.properties(arrow_properties);
     auto reader = builder.Build();
     data::CheckContent(reader.status(), path_);
@@ -192,7 +164,7 @@ class ParquetChunks final : public ChunkFile {
     auto& sound = footer_->sound[static_cast<size_t>(chunk)];
     const bool verify = !sound.load(std::memory_order_relaxed);
     try {
-      read(Reader(verify));
+      read(Reader(verify), verify);
     } catch (const Error& error) {
       throw Error(error.code(), fmt::format("{}, row group {}: {}", path_.string(), chunk, error.what()));
     } catch (const std::exception& error) {
@@ -206,70 +178,59 @@ class ParquetChunks final : public ChunkFile {
     if (verify) sound.store(true, std::memory_order_relaxed);
   }
 
-  void CheckRows(int64_t found, int64_t rows) const {
-    if (found == rows) return;
-    throw Error(Code::kCorrupt, fmt::format("{} rows where the footer promises {}", found, rows));
+  void Preload(const parquet::RowGroupMetaData& group) {
+    std::vector<std::pair<int64_t, int64_t>> ranges;
+    for (const int leaf : all_leaves_) ranges.push_back(ChunkRange(*group.ColumnChunk(leaf)));
+    data::Check(file_->Preload(std::move(ranges)), "reading " + path_.string());
   }
 
-  void ReadLeaf(parquet::ColumnReader& leaf, const Plan& plan, size_t column, int64_t chunk, int64_t rows,
-                RowSink& sink) {
-    switch (leaf.type()) {
-      case parquet::Type::INT32:
-        return ReadValues<parquet::Int32Type>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::INT64:
-        return ReadValues<parquet::Int64Type>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::FLOAT:
-        return ReadValues<parquet::FloatType>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::DOUBLE:
-        return ReadValues<parquet::DoubleType>(leaf, plan, column, chunk, rows, sink);
-      case parquet::Type::FIXED_LEN_BYTE_ARRAY:
-        return ReadValues<parquet::FLBAType>(leaf, plan, column, chunk, rows, sink);
-      default:
-        throw Error(Code::kInternal, fmt::format("column {} has no direct reader", plan.column->name));
-    }
+  // A leaf's pages are read one by one, not the whole column before the first is decoded, unless that is as
+  // small as a slice.
+  std::shared_ptr<parquet::ColumnReader> OpenColumn(parquet::RowGroupReader& group, int leaf,
+                                                    int64_t slice_bytes, bool verify) {
+    const auto chunk = group.metadata()->ColumnChunk(leaf);
+    const auto& writer = footer_->metadata->writer_version();
+    const bool old = writer.VersionLt(parquet::ApplicationVersion::PARQUET_816_FIXED_VERSION()) ||
+                     writer.VersionLt(parquet::ApplicationVersion::PARQUET_CPP_10353_FIXED_VERSION());
+    const auto [begin, end] = ChunkRange(*chunk);
+    const bool sound = 0 <= begin && begin <= end && end <= *file_->GetSize();
+    const bool small = slice_bytes == 0 || end - begin <= slice_bytes;
+    // What wrote wrong sizes, is encrypted or lies outside the file is Arrow's to read or to refuse.
+    if (small || !file_->local() || old || !sound || chunk->crypto_metadata()) return group.Column(leaf);
+    const parquet::ColumnDescriptor* const descriptor = footer_->metadata->schema()->Column(leaf);
+    auto pages =
+        parquet::PageReader::Open(std::make_shared<ColumnStream>(file_, begin, end, kReadAhead),
+                                  chunk->num_values(), chunk->compression(), Properties(verify), *descriptor);
+    return parquet::ColumnReader::Make(descriptor, std::move(pages));
   }
 
-  template <class Type>
-  void ReadValues(parquet::ColumnReader& leaf, const Plan& plan, size_t column, int64_t chunk, int64_t rows,
+  void ReadArrays(parquet::arrow::FileReader& reader, int group, size_t column, int64_t slice_bytes,
                   RowSink& sink) {
-    auto& reader = static_cast<parquet::TypedColumnReader<Type>&>(leaf);
-    using Value = typename Type::c_type;
-    values_.resize(sizeof(Value) * kBatchRows);
-    levels_.resize(kBatchRows);
-    auto* const values = reinterpret_cast<Value*>(values_.data());
-    for (int64_t row = 0; row < rows;) {
-      int64_t got = 0;
-      const int64_t levels = reader.ReadBatch(
-          std::min(rows - row, kBatchRows), plan.optional ? levels_.data() : nullptr, nullptr, values, &got);
-      if (levels <= 0) CheckRows(row, rows);
-      if (got != levels) {
-        int64_t null = 0;
-        while (levels_[static_cast<size_t>(null)] != 0) ++null;
-        throw Error(
-            Code::kInvalidArgument,
-            fmt::format(
-                "column {} is null in row {} of row group {}: a dense column has a value in every row; "
-                "fill it or leave the row out",
-                plan.column->name, row + null, chunk));
-      }
-      if constexpr (std::is_same_v<Type, parquet::FLBAType>) {
-        PutRuns(values, got, plan.column->row_bytes(), column, row, sink);
-      } else {
-        sink.Put(column, row, got, reinterpret_cast<const uint8_t*>(values));
-      }
-      row += got;
+    const Plan& plan = plans_[column];
+    const int64_t rows = footer_->metadata->RowGroup(group)->num_rows();
+    reader.set_batch_size(std::max<int64_t>(1, slice_bytes > 0 ? SliceRows(plan, group, slice_bytes) : rows));
+    auto batches = reader.GetRecordBatchReader({group}, plan.leaves);
+    data::CheckContent(batches.status(), path_);
+    int64_t row = 0;
+    for (std::shared_ptr<arrow::RecordBatch> batch;;) {
+      data::CheckContent((*batches)->ReadNext(&batch), path_);
+      if (!batch) break;
+      auto table = arrow::Table::FromRecordBatches({batch});
+      data::Check(table.status(), "reading " + path_.string());
+      PutColumn put(sink, column, row);
+      PutTable(**table, {*plan.column}, scratch_, put);
+      row += batch->num_rows();
     }
+    if (row != rows)
+      throw Error(Code::kCorrupt, fmt::format("{} rows where the footer promises {}", row, rows));
   }
 
-  // Rows of a plain page lie one behind the other; of a dictionary they do not.
-  static void PutRuns(const parquet::FixedLenByteArray* values, int64_t count, size_t bytes, size_t column,
-                      int64_t row, RowSink& sink) {
-    for (int64_t begin = 0; begin < count;) {
-      int64_t end = begin + 1;
-      while (end < count && values[end].ptr == values[end - 1].ptr + bytes) ++end;
-      sink.Put(column, row + begin, end - begin, values[begin].ptr);
-      begin = end;
-    }
+  // By the size that the file states, which for ragged columns is that of an average row.
+  int64_t SliceRows(const Plan& plan, int group, int64_t slice_bytes) const {
+    const auto metadata = footer_->metadata->RowGroup(group);
+    int64_t bytes = 0;
+    for (const int leaf : plan.leaves) bytes += metadata->ColumnChunk(leaf)->total_uncompressed_size();
+    return metadata->num_rows() * slice_bytes / std::max(bytes, slice_bytes);
   }
 
   std::filesystem::path path_;
@@ -277,17 +238,20 @@ class ParquetChunks final : public ChunkFile {
   std::shared_ptr<FileFooter> footer_;
   std::unique_ptr<parquet::arrow::FileReader> readers_[2];  // by whether they verify checksums
   std::vector<Plan> plans_;
-  std::vector<int> table_leaves_, all_leaves_;
-  std::vector<std::string> names_;
-  std::vector<uint8_t> scratch_, values_;
-  std::vector<int16_t> levels_;
+  std::vector<int> all_leaves_;
+  PlainColumnReader plain_;
+  std::vector<uint8_t> scratch_;
 };
 
 }  // namespace
 
-std::unique_ptr<ChunkFile> OpenParquetChunks(const std::filesystem::path& path,
-                                             std::shared_ptr<FileFooter>* footer) {
-  return std::make_unique<ParquetChunks>(path, footer);
+ChunkOpener OpenParquetFile(const std::filesystem::path& path, const FileSystem& file_system) {
+  std::shared_ptr<FileFooter> footer;
+  ParquetChunks(path, file_system, &footer);
+  return [path, file_system, footer] {
+    std::shared_ptr<FileFooter> known = footer;
+    return std::make_unique<ParquetChunks>(path, file_system, &known);
+  };
 }
 
 }  // namespace strop::feed

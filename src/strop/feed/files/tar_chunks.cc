@@ -66,7 +66,7 @@ class TarChunks final : public ChunkFile {
     }
   }
 
-  void Read(int64_t chunk, RowSink& sink) override {
+  void Read(int64_t chunk, int64_t, RowSink& sink) override {
     CheckUnchanged(path_, index_->stamp);
     const auto [first, last] = runs_[static_cast<size_t>(chunk)];
     int64_t begin = INT64_MAX, end = 0;
@@ -88,7 +88,7 @@ class TarChunks final : public ChunkFile {
 
   std::shared_ptr<arrow::Table> ReadTable(int64_t chunk) override {
     TableSink sink(columns_);
-    Read(chunk, sink);
+    Read(chunk, 0, sink);
     return sink.Finish();
   }
 

@@ -57,9 +57,9 @@ class CollectSink final : public RowSink {
 
 using Rows = std::map<std::string, std::vector<std::string>>;
 
-inline Rows ReadRows(const Source& source) {
+inline Rows ReadRows(const Source& source, int64_t slice_bytes = 0) {
   Rows rows;
-  const auto reader = source.NewReader();
+  const auto reader = source.NewReader(slice_bytes);
   for (size_t chunk = 0; chunk < source.chunk_rows().size(); ++chunk) {
     CollectSink sink(source.columns(), source.chunk_rows()[chunk]);
     reader->Read(static_cast<int64_t>(chunk), sink);
@@ -75,7 +75,7 @@ inline Rows ReadRows(ChunkFile& file, const std::vector<std::string>& names) {
   const auto chunk_rows = file.ChunkRows();
   for (size_t chunk = 0; chunk < chunk_rows.size(); ++chunk) {
     CollectSink sink(columns, chunk_rows[chunk]);
-    file.Read(static_cast<int64_t>(chunk), sink);
+    file.Read(static_cast<int64_t>(chunk), 0, sink);
     sink.AppendTo(rows);
   }
   return rows;

@@ -105,7 +105,9 @@ class RemoteSource final : public Source {
   const std::vector<data::Column>& columns() const noexcept override { return remote_->columns; }
   std::shared_ptr<arrow::Schema> schema() const override { return schema_; }
   const std::vector<int64_t>& chunk_rows() const noexcept override { return chunk_rows_; }
-  std::unique_ptr<ChunkReader> NewReader() const override { return std::make_unique<RemoteReader>(remote_); }
+  std::unique_ptr<ChunkReader> NewReader(int64_t) const override {
+    return std::make_unique<RemoteReader>(remote_);
+  }
 
  private:
   std::shared_ptr<const Remote> remote_;
