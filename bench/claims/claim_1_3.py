@@ -3,15 +3,24 @@
 The plans of `strop feed probe --machine` for synthetic machines, every consumer node, and as many readers as that node
 has CPUs or fewer. A placement is a CPU that a reader may run on; it crosses when the CPU or the reader's memory lies on
 another node than the consumer. Which CPU lies on which node is worked out here from the notation, not asked of Strop.
-Plans are compared with nothing bound: every CPU equally likely. No machine of two sockets was timed.
+Plans are compared with nothing bound: every CPU equally likely.
+
+Where qemu and a kernel are at hand, loaders run in guests of two and four nodes as well (numa_guest.py): every CPU that
+a reader may run on or ran on, and every page of their batches, is a placement too, by the guest's kernel. The record's
+field "guest" has their counts, bound and with nothing bound, or says why no guest ran; then nothing is known of pages.
+A guest that was tried and failed refutes the claim. The guests are emulated: no machine of two sockets was timed.
+
+Sabotage: a random CPU for every reader of a plan; in the guests, loaders with nothing bound.
 """
 
 import json
 import os
 import random
 import subprocess
+from collections import Counter
 from pathlib import Path
 
+import numa_guest
 from measured import Measured
 
 TITLE = "Zero placements across NUMA nodes while the consumer's node has room"
@@ -40,7 +49,8 @@ def plan(machine: str, workers: int, node: int) -> list[dict]:
     return json.loads(done.stdout)["placement"]["readers"]
 
 
-def measure(sabotage: bool) -> Measured:
+def plans(sabotage: bool) -> tuple[int, int, float]:
+    """Placements, those that cross, and the share that would with nothing bound."""
     rng = random.Random(1)
     crossing = placements = 0
     unbound = []
@@ -55,6 +65,36 @@ def measure(sabotage: bool) -> Measured:
                     placements += len(reader["cpus"])
                     crossing += sum(cpu // cpus != node or reader["node"] != node for cpu in reader["cpus"])
                     unbound.append(1 - 1 / nodes)
-    ours, baseline = crossing / placements, sum(unbound) / len(unbound)
-    # Plans are deterministic: the count is exact, no interval of chance.
-    return Measured(ours, baseline, baseline / max(ours, 1 / placements), [ours, ours], ours <= GOAL, placements)
+    return placements, crossing, sum(unbound) / len(unbound)
+
+
+def guests() -> tuple[Counter, Counter]:
+    """What is found in the guests, of loaders that Strop binds and of those with nothing bound."""
+    bound, unbound = Counter(), Counter()
+    for layout in numa_guest.LAYOUTS:
+        done = numa_guest.run(layout)
+        bound.update(numa_guest.tally(layout, [look for look in done if look.binds]))
+        unbound.update(numa_guest.tally(layout, [look for look in done if not look.binds]))
+    return bound, unbound
+
+
+def measure(sabotage: bool) -> Measured:
+    placements, crossing, baseline = plans(sabotage)
+    least = 1 / placements  # of a ratio: pages by the thousand would only make it look larger
+    failed = False
+    if why := numa_guest.missing():
+        guest = f"not run: {why}"
+    else:
+        try:
+            bound, unbound = guests()
+            ours = unbound if sabotage else bound
+            placements += ours["reader_cpus"] + ours["pages"]
+            crossing += ours["reader_cpus_crossing"] + ours["pages_crossing"]
+            guest = {"kernel": numa_guest.kernel().name, "nodes": [layout.nodes for layout in numa_guest.LAYOUTS],
+                     "bound": bound, "unbound": unbound}
+        except numa_guest.GuestError as error:
+            failed, guest = True, f"failed: {error}"
+    share = crossing / placements
+    # Plans are deterministic, and in the guests everything is counted: no interval of chance.
+    return Measured(share, baseline, baseline / max(share, least), [share, share], share <= GOAL and not failed,
+                    placements, {"guest": guest})

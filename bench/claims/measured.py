@@ -13,6 +13,7 @@ class Measured:
     interval: list[float]  # 95%, of what the goal speaks of
     holds: bool  # the bad end of the interval meets the goal
     n: int
+    notes: dict = dataclasses.field(default_factory=dict)  # more fields of this claim's record
 
 
 def bootstrap_interval(values, statistic=np.mean, resamples=2000, seed=0) -> list[float]:

@@ -47,7 +47,8 @@ def measure(name: str, sabotage: bool) -> dict:
         "claim": name, "title": claim.TITLE, "metric": claim.METRIC, "unit": claim.UNIT, "ours": result.ours,
         "baseline": result.baseline, "baseline_name": claim.BASELINE, "ratio": result.ratio, "interval": result.interval,
         "article": claim.ARTICLE, "goal": claim.GOAL, "holds": result.holds, "n": result.n, "cpu": cpu_model(), "isa": isa(),
-        "threads": len(os.sched_getaffinity(0)), "commit": commit(), **({"sabotage": True} if sabotage else {}),
+        "threads": len(os.sched_getaffinity(0)), "commit": commit(), **result.notes,
+        **({"sabotage": True} if sabotage else {}),
     }  # fmt: skip
 
 

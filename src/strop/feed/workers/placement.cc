@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <set>
@@ -25,6 +26,7 @@ namespace {
 constexpr int64_t kLeastChunk = 256 << 10;
 constexpr int64_t kMostChunk = 8 << 20;
 constexpr int64_t kChunkWithoutL3 = 1 << 20;
+constexpr size_t kCpuSets = 8;  // of 1,024 CPUs each: as many as Linux can have
 
 std::vector<const Machine::Cpu*> Usable(const Machine& machine, const PlacementRequest& request) {
   std::vector<const Machine::Cpu*> out;
@@ -201,25 +203,20 @@ std::string Placement::Text() const {
 
 bool BindThread(const std::vector<int>& cpus) {
   if (cpus.empty()) return false;
-  const int most = *std::max_element(cpus.begin(), cpus.end()) + 1;
-  cpu_set_t* const set = CPU_ALLOC(static_cast<size_t>(most));
-  if (set == nullptr) return false;
-  const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(most));
-  CPU_ZERO_S(bytes, set);
+  std::array<cpu_set_t, kCpuSets> sets{};
   for (const int cpu : cpus) {
-    if (cpu >= 0) CPU_SET_S(static_cast<size_t>(cpu), bytes, set);
+    if (cpu >= 0) CPU_SET_S(static_cast<size_t>(cpu), sizeof(sets), sets.data());
   }
-  const int error = pthread_setaffinity_np(pthread_self(), bytes, set);
-  CPU_FREE(set);
+  const int error = pthread_setaffinity_np(pthread_self(), sizeof(sets), sets.data());
   if (error != 0) Log("feed").debug("a thread stays unbound: {}", std::strerror(error));
   return error == 0;
 }
 
 bool PreferNode(void* data, size_t bytes, int node) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
-  if (node < 0 || end <= begin) return false;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes + page - 1) / page * page;
+  if (node < 0 || bytes == 0) return false;
   constexpr size_t kBits = 8 * sizeof(unsigned long);
   std::vector<unsigned long> mask(static_cast<size_t>(node) / kBits + 1);
   mask[static_cast<size_t>(node) / kBits] = 1UL << (static_cast<size_t>(node) % kBits);

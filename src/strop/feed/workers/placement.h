@@ -47,12 +47,14 @@ STROP_API Placement PlanPlacement(const Machine& machine, const PlacementRequest
 // The same for this process: its affinity, its quota, the calling thread's CPU.
 STROP_API Placement PlanHere(int workers, std::optional<int> consumer_node = std::nullopt);
 
-// Binds the calling thread. False, with a debug log, where the system forbids it.
+// Binds the calling thread. False, with a debug log, where the system forbids it. Allocates nothing when it
+// succeeds: a new thread that binds itself first gets its heap on the node that it is bound to.
 STROP_API bool BindThread(const std::vector<int>& cpus);
 
-// Asks for the pages wholly inside [data, data + bytes) on that node, moving those that are elsewhere.
-// Preferred, not strict: a full node falls back to the nearest. False, with a debug log, where it is not
-// permitted (containers without CAP_SYS_NICE often forbid mbind).
+// Asks for every page of [data, data + bytes) on that node, moving those that are elsewhere; what else lies
+// on the first and the last comes along, or a block in a heap that other threads had before would lie where
+// they were. Preferred, not strict: a full node falls back to the nearest. False, with a debug log, where it
+// is not permitted (containers without CAP_SYS_NICE often forbid mbind).
 STROP_API bool PreferNode(void* data, size_t bytes, int node);
 
 }  // namespace strop::feed

@@ -180,7 +180,7 @@ TEST(Placement, MemoryKeepsItsBytesWhetherOrNotItMoves) {
   std::vector<char> bytes(1 << 20, 'x');
   PreferNode(bytes.data(), bytes.size(), ThisMachine().nodes[0].id);
   EXPECT_EQ(std::count(bytes.begin(), bytes.end(), 'x'), 1 << 20);
-  EXPECT_FALSE(PreferNode(bytes.data(), 16, 0));  // no whole page
+  EXPECT_FALSE(PreferNode(bytes.data(), 0, 0));
   EXPECT_FALSE(PreferNode(bytes.data(), bytes.size(), -1));
 }
 
