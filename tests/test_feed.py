@@ -1,4 +1,4 @@
-"""strop.feed as users meet it: batches, order, resume, errors, the service, and the verb."""
+"""strop.feed as users meet it: batches, order, resume, the service, and the verb."""
 
 import http.server
 import json
@@ -18,39 +18,12 @@ import strop
 pa = pytest.importorskip("pyarrow")
 import pyarrow.flight as flight  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
-
-ROWS = 1000
-GROUP = 64
-
-
-def make_table(rows=ROWS, first=0):
-    ids = np.arange(first, first + rows)
-    pixels = (ids[:, None] * 31 + np.arange(12) * 7).astype(np.uint8)
-    image = pa.field("image", pa.binary(12), nullable=False,
-                     metadata={"strop.role": "input", "strop.dtype": "uint8", "strop.shape": "3,4"})
-    schema = pa.schema([image, pa.field("label", pa.int64()), pa.field("score", pa.float32()), pa.field("name", pa.string())])
-    return pa.table([pa.array([row.tobytes() for row in pixels], pa.binary(12)), pa.array(ids),
-                     pa.array(ids / 2, pa.float32()), pa.array([f"row {i}" for i in ids])], schema=schema)
+from feed_rows import GROUP, ROWS, flat, labels, make_table, open_numpy, write_rows  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    path = tmp_path_factory.mktemp("feed") / "train.parquet"
-    pq.write_table(make_table(), path, row_group_size=GROUP, compression="none", use_dictionary=False,
-                   write_page_checksum=True)
-    return path
-
-
-def labels(batches):
-    return [np.asarray(batch["label"]).tolist() for batch in batches]
-
-
-def flat(batches):
-    return [label for batch in labels(batches) for label in batch]
-
-
-def open_numpy(source, **options):
-    return strop.feed.Loader(source, **{"format": "numpy", "batch_size": 32, **options})
+    return write_rows(tmp_path_factory.mktemp("feed") / "train.parquet")
 
 
 def test_an_epoch_has_every_row_with_its_own_values(rows):
@@ -278,46 +251,6 @@ def test_columns_and_drop_last(rows):
     assert len(loader) == len(batches) == 3 and all(set(b) == {"score"} and len(b["score"]) == 300 for b in batches)
 
 
-def test_wrong_values_are_named(rows, tmp_path):
-    with pytest.raises(ValueError, match='has no column "imgae"; its columns: image, label, score, name'):
-        open_numpy(rows, columns=["imgae"])
-    with pytest.raises(FileNotFoundError, match="nothing.parquet"):
-        open_numpy(tmp_path / "nothing.parquet")
-    with pytest.raises(ValueError, match="batch_size is 0"):
-        open_numpy(rows, batch_size=0)
-    with pytest.raises(ValueError, match='uneven is "even": expected one of repeat, ragged, drop'):
-        open_numpy(rows, uneven="even")
-    with pytest.raises(ValueError, match="format is 'jax'"):
-        open_numpy(rows, format="jax")
-    with pytest.raises(strop.FailedPrecondition, match="another line of rows"):
-        open_numpy(rows, seed=1).load_state_dict(open_numpy(rows, seed=2).state_dict())
-    with pytest.raises(ValueError, match="not a loader state"):
-        open_numpy(rows).load_state_dict({"epoch": 1})
-
-
-def damaged(rows, path):
-    content = bytearray(rows.read_bytes())
-    at = content.index(bytes((200 * 31 + np.arange(12) * 7).astype(np.uint8)))  # row 200, in row group 3
-    content[at:at + 4] = b"oops"
-    path.write_bytes(content)
-    return path
-
-
-def test_a_damaged_file_is_an_error_or_replaced(rows, tmp_path):
-    cut = tmp_path / "cut.parquet"
-    cut.write_bytes(rows.read_bytes()[:-100])
-    with pytest.raises(strop.Corrupt, match="cut.parquet is cut short"):
-        open_numpy(cut)
-    path = damaged(rows, tmp_path / "damaged.parquet")
-    with pytest.raises(strop.Corrupt, match="damaged.parquet, row group 3"):
-        list(open_numpy(path))
-    loader = open_numpy(path, on_error="skip")
-    got = flat(loader)
-    expected = list(range(ROWS))
-    expected[3 * GROUP:4 * GROUP] = range(4 * GROUP, 5 * GROUP)
-    assert got == expected and loader.stats()["skipped_chunks"] >= 1
-
-
 def test_stats_name_what_bounds(rows):
     loader = open_numpy(rows)
     for _ in loader:
@@ -369,49 +302,10 @@ def test_traced_batches_are_saved_and_sent(rows, tmp_path, strop_bin):
     assert len(json.loads((tmp_path / "none.json").read_text())["traceEvents"]) == 1
 
 
-def test_a_loader_that_is_dropped_leaves_no_thread(rows):
-    before = len(os.listdir("/proc/self/task"))
-    loader = open_numpy(rows, workers=4)
-    iterator = iter(loader)
-    next(iterator)
-    assert len(os.listdir("/proc/self/task")) >= before + 4
-    del iterator, loader
-    assert len(os.listdir("/proc/self/task")) == before
-
-
 def test_importing_loads_no_framework(rows):
     code = ("import sys, strop; loader = strop.feed.Loader(sys.argv[1], format='numpy'); next(iter(loader))\n"
             "assert not {'torch', 'pyarrow'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code, rows], check=True, timeout=60)
-
-
-def test_ctrl_c_reaches_a_waiting_loader(strop_bin, rows):
-    code = ("import os, sys, strop\n"
-            "loader = strop.feed.Loader(sys.argv[1], format='numpy')\n"
-            "try:\n"
-            "    while True:\n"
-            "        for batch in loader: print('.', flush=True)\n"
-            "except KeyboardInterrupt:\n"
-            "    print('interrupted', flush=True)\n"
-            "    os._exit(3)\n")
-    service = subprocess.Popen([strop_bin / "strop-feed", "serve", rows, "--at", "grpc://127.0.0.1:0", "--json"],
-                               stdout=subprocess.PIPE, text=True)
-    reader = None
-    try:
-        location = json.loads(service.stdout.readline())["location"]
-        reader = subprocess.Popen([sys.executable, "-c", code, location + "/train"], stdout=subprocess.PIPE, text=True)
-        assert reader.stdout.readline() == ".\n"
-        service.send_signal(signal.SIGSTOP)  # now it waits in C++ for an answer that does not come
-        quiet = threading.Timer(1.5, reader.send_signal, [signal.SIGINT])
-        quiet.start()
-        output, _ = reader.communicate(timeout=20)
-        assert output.endswith("interrupted\n") and reader.returncode == 3
-    finally:
-        service.kill()
-        service.wait()
-        if reader:
-            reader.kill()
-            reader.wait()
 
 
 def test_a_service_gives_what_the_file_gives(rows):
@@ -494,6 +388,48 @@ def test_verb_convert_makes_rows_that_a_loader_reads(strop_bin, tmp_path):
                                                       "nope=input", code=1).stderr
 
 
+def test_global_order_mixes_all_rows_of_a_converted_file(strop_bin, tmp_path, rows):
+    arrow = tmp_path / "rows.arrow"
+    run(strop_bin, "convert", rows, arrow, "--columns", "image,label,score", "--row-group-bytes", 2000)
+    loader = open_numpy(arrow, shuffle=True, order="global", seed=2)
+    first, second = flat(loader), flat(loader)
+    assert sorted(first) == sorted(second) == list(range(ROWS)) and first != second
+    assert loader.stats()["shuffle_quality"] == 1
+    again = open_numpy(arrow, shuffle=True, order="global", seed=2, workers=3)
+    assert flat(again) == first
+    with pytest.raises(strop.Unsupported, match="strop feed convert IN OUT.arrow"):
+        open_numpy(rows, shuffle=True, order="global")
+    with pytest.raises(ValueError, match='order is "rows": expected one of block, global'):
+        open_numpy(rows, shuffle=True, order="rows")
+    assert "Arrow IPC is written plain" in run(strop_bin, "convert", rows, arrow, "--compression", "zstd", code=1).stderr
+
+
+def test_nans_are_counted_where_a_batch_has_them(tmp_path, strop_bin):
+    values = np.zeros((1000, 40), np.float32)
+    values[3, 7] = values[999, 39] = np.nan
+    table = pa.table({"x": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 40), "y": np.where(np.arange(1000) < 5, np.nan, 1.0),
+                      "n": np.arange(1000)})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=100)
+    for options in ({}, {"shuffle": True}, {"transforms": [strop.feed.Transform("x", "normalise", mean=1, std=2)]}):
+        loader = open_numpy(tmp_path / "a.parquet", **options)
+        read = [batch["x"] for batch in loader]
+        assert sum(int(np.isnan(x).sum()) for x in read) == 2
+        assert loader.stats()["nans"] == {"x": 2, "y": 5}, options
+    half = open_numpy(tmp_path / "a.parquet", rank=0, world_size=2)
+    list(half)
+    assert half.stats()["nans"] == {"x": 1, "y": 5}  # of its own rows
+    assert "column y holds 5 NaN" in run(strop_bin, "bench", tmp_path / "a.parquet", "--epochs", 1).stdout
+
+
+def test_verb_bench_emulates_a_storage(strop_bin, rows):
+    slow = json.loads(run(strop_bin, "bench", rows, "--latency", 20, "--workers", 1, "--epochs", 1, "--json").stdout)
+    fast = json.loads(run(strop_bin, "bench", rows, "--workers", 1, "--epochs", 1, "--json").stdout)
+    assert slow["rows"] == fast["rows"] == ROWS
+    assert slow["read"]["p50"] >= 0.02 > fast["read"]["p50"]
+    timed = json.loads(run(strop_bin, "bench", rows, "--warm-up", 0.05, "--seconds", 0.2, "--json").stdout)
+    assert 0.2 <= timed["seconds"] < 5 and timed["rows"] > ROWS
+
+
 def test_verb_bench_and_probe_report(strop_bin, rows):
     bench = json.loads(run(strop_bin, "bench", rows, "--shuffle", "--epochs", 2, "--json").stdout)
     assert bench["rows"] == 2 * ROWS and bench["rows_per_second"] > 0 and " bounds: " in bench["verdict"]
@@ -504,8 +440,6 @@ def test_verb_bench_and_probe_report(strop_bin, rows):
     assert probe["scaling"]["lambda"] > 0 and probe["reason"]
     assert len(probe["placement"]["readers"]) == probe["knee"] and probe["placement"]["crossing"] == 0
     assert all(256 << 10 <= reader["chunk_bytes"] <= 8 << 20 for reader in probe["placement"]["readers"])
-    missing = run(strop_bin, "bench", "no-such.parquet", code=1)
-    assert "no-such.parquet" in missing.stderr and missing.stderr.count("\n") == 1
     assert run(strop_bin, code=2).stderr
 
 

@@ -58,7 +58,11 @@ class ArrowBatch {
 // in.
 class Core {
  public:
-  explicit Core(const LoaderOptions& options) {
+  explicit Core(LoaderOptions options) {
+    options.interrupt = [] {
+      const nb::gil_scoped_acquire gil;
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    };
     nb::gil_scoped_release release;
     loader_ = Loader::Open(options);
   }
@@ -98,8 +102,9 @@ class Core {
   std::string State() const { return loader_->state().ToJson(); }
   void Restore(const std::string& json) { loader_->Restore(LoaderState::FromJson(json)); }
 
-  void SaveTrace(const std::string& path) const {
-    strop::WriteFileAtomically(path, strop::PerfettoJson(loader_->spans(), "strop feed"));
+  void SaveTrace(const nb::bytes& path) const {
+    strop::WriteFileAtomically(std::string(path.c_str(), path.size()),
+                               strop::PerfettoJson(loader_->spans(), "strop feed"));
   }
   void SendTrace(const std::string& url) const {
     const std::string traces = strop::OtlpJson(loader_->spans(), "strop feed");
@@ -125,8 +130,12 @@ class Core {
     out["rows_per_second"] = stats.rows_per_second;
     out["rows"] = stats.rows;
     out["skipped_chunks"] = stats.skipped_chunks;
+    nb::dict nans;
+    for (const auto& [name, count] : stats.nans) nans[name.c_str()] = count;
+    out["nans"] = nans;
     out["workers"] = stats.workers;
     out["workers_reason"] = stats.workers_reason;
+    out["settled_seconds"] = stats.settled_seconds;
     out["shuffle_quality"] = stats.shuffle_quality;
     out["verdict"] = stats.verdict;
     return out;
@@ -176,15 +185,17 @@ NB_MODULE(_feed, m) {
   nb::class_<Core>(m, "Core")
       .def(
           "__init__",
-          [](Core* self,
-             const std::vector<std::tuple<std::vector<std::string>, double, std::string>>& sources,
+          [](Core* self, const std::vector<std::tuple<std::vector<nb::bytes>, double, std::string>>& sources,
              const std::vector<std::string>& columns, int64_t batch_size, bool shuffle,
              const std::string& order, uint64_t seed, int window, int rank, int world_size,
              const std::string& uneven, int workers, int prefetch, bool drop_last,
              const std::string& on_error, int gpu, double trace) {
             LoaderOptions options;
-            for (const auto& [uris, weight, transforms] : sources)
-              options.sources.push_back({uris, weight, transforms});
+            for (const auto& [uris, weight, transforms] : sources) {
+              options.sources.push_back({{}, weight, transforms});
+              for (const nb::bytes& uri : uris)
+                options.sources.back().uris.emplace_back(uri.c_str(), uri.size());
+            }
             options.columns = columns;
             options.batch_size = batch_size;
             options.shuffle = shuffle;

@@ -3,6 +3,7 @@
 // What every extension shares: strop::Error as Python exceptions, and tensors across the border without a
 // copy.
 
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,7 +29,10 @@ inline void RegisterErrors(nb::module_&) {
     } catch (const Error& error) {
       const std::string code(CodeName(error.code()));
       const nb::object errors = nb::module_::import_("strop").attr("_errors");
-      PyErr_SetString(nb::object(errors[code.c_str()]).ptr(), error.what());
+      // Names of files need not be UTF-8: as os.fsdecode gives them.
+      const nb::object message = nb::steal(PyUnicode_DecodeUTF8(
+          error.what(), static_cast<Py_ssize_t>(std::strlen(error.what())), "surrogateescape"));
+      PyErr_SetObject(nb::object(errors[code.c_str()]).ptr(), message.ptr());
     }
   });
 }

@@ -6,6 +6,7 @@
 """
 
 import json
+import operator
 import os
 
 from strop import FailedPrecondition, InvalidArgument
@@ -16,18 +17,55 @@ __all__ = ["Loader", "Source", "Transform", "serve"]
 _FORMATS = ("torch", "numpy", "arrow", "dlpack")
 
 
+def _whole(name, value, bits=31, least=None):
+    """A whole number that C++ can hold; what it means there is for C++ to say."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not (-(1 << bits) if least is None else least) <= number < 1 << bits:
+        begin = "" if least is None else f"from {least} and "
+        raise InvalidArgument(f"{name} is {value!r}: expected a whole number {begin}below 2**{bits}")
+    return number
+
+
+def _number(name, value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{name} is {value!r}: expected a number") from None
+
+
+def _text(name, value):
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name} is {value!r}: expected a text")
+    return value
+
+
+def _names(columns):
+    if columns is None:
+        return []
+    try:
+        names = [columns] if isinstance(columns, str) else list(columns)
+    except TypeError:
+        names = [None]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidArgument(f"columns is {columns!r}: expected names")
+    return names
+
+
 def _from_environment(value, name, default):
     if value != "auto":
-        return int(value)
+        return _whole(name.lower(), value)
     text = os.environ.get(name, default)
     try:
-        return int(text)
+        return _whole(f"the environment variable {name}", int(text))
     except ValueError:
         raise InvalidArgument(f"the environment variable {name} is {text!r}: expected a whole number") from None
 
 
-def _automatic(value):
-    return 0 if value == "auto" else int(value)
+def _automatic(name, value):
+    return 0 if value == "auto" else _whole(name, value)
 
 
 class Transform:
@@ -50,8 +88,8 @@ class Source:
     other sources'); and transforms of its own, before the loader's."""
 
     def __init__(self, uri, weight=0.0, transforms=()):
-        self.uris = [os.fspath(one) for one in (uri if isinstance(uri, (list, tuple)) else [uri])]
-        self.weight = float(weight)
+        self.uris = [os.fsencode(one) for one in (uri if isinstance(uri, (list, tuple)) else [uri])]
+        self.weight = _number("weight", weight)
         self.transforms = list(transforms)
         for transform in self.transforms:
             if not isinstance(transform, Transform):
@@ -124,13 +162,13 @@ class Loader:
             import pyarrow
 
             self._convert = pyarrow.record_batch
-        if isinstance(columns, str):
-            columns = [columns]
         sources = [(one.uris, one.weight, _specs(one.transforms + named)) for one in _sources(source)]
-        self._core = _feed.Core(sources, list(columns or ()), batch_size, bool(shuffle), order, seed, window,
+        self._core = _feed.Core(sources, _names(columns), _whole("batch_size", batch_size, 63), bool(shuffle),
+                                _text("order", order), _whole("seed", seed, 64, 0), _whole("window", window),
                                 _from_environment(rank, "RANK", "0"), _from_environment(world_size, "WORLD_SIZE", "1"),
-                                uneven, _automatic(workers), _automatic(prefetch), bool(drop_last), on_error,
-                                _gpu(self._device), float(trace))
+                                _text("uneven", uneven), _automatic("workers", workers),
+                                _automatic("prefetch", prefetch), bool(drop_last), _text("on_error", on_error),
+                                _gpu(self._device), _number("trace", trace))
         self._process = os.getpid()
         self._restored = False
         self._iteration = 0
@@ -158,6 +196,7 @@ class Loader:
     def set_epoch(self, epoch):
         """The next `for` is this epoch, from its first batch; or, right after load_state_dict of this very epoch, from
         where the state stands, so that `for epoch in range(start, n): loader.set_epoch(epoch)` resumes."""
+        epoch = _whole("epoch", epoch, 64, 0)
         if not (self._restored and self._core.epoch == epoch):
             self._restored = False
             self._core.set_epoch(epoch)
@@ -178,12 +217,13 @@ class Loader:
 
     def stats(self):
         """Seconds (p50, p95, p99) a row group spends in read and decode and copy, and a batch is waited for; the share
-        of the consumer's time that was waiting; and a sentence that names what bounds the speed."""
+        of the consumer's time that was waiting; how many values of which columns are NaN ("nans"); and a sentence that
+        names what bounds the speed."""
         return self._core.stats()
 
     def save_trace(self, path):
         """Writes the spans of the traced batches for ui.perfetto.dev."""
-        self._core.save_trace(os.fspath(path))
+        self._core.save_trace(os.fsencode(path))
 
     def send_trace(self, url):
         """Sends them to an OpenTelemetry collector: OTLP in JSON, as to http://127.0.0.1:4318/v1/traces."""

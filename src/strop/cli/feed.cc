@@ -11,6 +11,7 @@
 
 #include <arrow/array.h>
 #include <arrow/builder.h>
+#include <arrow/filesystem/localfs.h>
 #include <arrow/table.h>
 #include <arrow/type.h>
 #include <fmt/format.h>
@@ -29,6 +30,7 @@
 #include "strop/feed/service.h"
 #include "strop/feed/workers/placement.h"
 #include "strop/feed/workers/probe.h"
+#include "strop/feed/workers/throttle.h"
 
 namespace {
 
@@ -116,54 +118,99 @@ struct BenchOptions {
   feed::LoaderOptions loader;
   std::vector<std::string> uris;
   int epochs = 3;
+  double seconds = 0;
+  double warm_up = 0;
+  std::optional<double> bandwidth, latency;  // MB/s and ms
   std::string trace, otlp;
 };
+
+// What was read since `begin`.
+struct Amount {
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
+  int64_t rows = 0;
+  int64_t bytes = 0;
+
+  void Add(const feed::Batch& batch) {
+    rows += batch.rows;
+    for (const auto& [name, tensor] : batch.tensors) bytes += static_cast<int64_t>(tensor.bytes());
+  }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+};
+
+// Whole epochs, or for so many seconds after those that warm up.
+Amount ReadAll(feed::Loader& loader, const BenchOptions& options, Console& console) {
+  const auto next = [&] {
+    while (!loader.Ready(std::chrono::milliseconds(100))) strop::cli::ThrowIfInterrupted();
+    return loader.Next();
+  };
+  const bool timed = options.seconds > 0;
+  Amount amount;
+  bool warming = options.warm_up > 0;
+  for (int epoch = 0; timed || epoch < options.epochs; ++epoch) {
+    int64_t done = 0;
+    while (const auto batch = next()) {
+      strop::cli::ThrowIfInterrupted();
+      amount.Add(*batch);
+      const std::string label = timed ? fmt::format("epoch {}", epoch + 1)
+                                      : fmt::format("epoch {} of {}", epoch + 1, options.epochs);
+      console.Progress(label, ++done, loader.batches());
+      if (warming && amount.seconds() >= options.warm_up) {
+        amount = {};
+        warming = false;
+      }
+      if (timed && !warming && amount.seconds() >= options.seconds) return amount;
+    }
+  }
+  return amount;
+}
+
+// The local file system with another's speed.
+feed::FileSystem EmulatedStorage(const BenchOptions& options) {
+  const feed::ThrottleOptions throttle{options.bandwidth.value_or(0) * 1e6,
+                                       options.latency.value_or(0) * 1e-3};
+  return feed::MakeThrottledFileSystem(std::make_shared<arrow::fs::LocalFileSystem>(),
+                                       std::make_shared<feed::Throttle>(throttle));
+}
 
 json StageJson(const feed::LoaderStats::Stage& stage) {
   return {{"p50", stage.p50}, {"p95", stage.p95}, {"p99", stage.p99}};
 }
 
 int Bench(const BenchOptions& options, Console& console) {
-  using Clock = std::chrono::steady_clock;
   feed::LoaderOptions loading = options.loader;
   loading.sources = {{options.uris}};
+  loading.interrupt = strop::cli::ThrowIfInterrupted;
+  if (options.bandwidth || options.latency) loading.file_system = EmulatedStorage(options);
   const auto loader = feed::Loader::Open(loading);
-  int64_t rows = 0;
-  int64_t bytes = 0;
-  const auto begin = Clock::now();
-  for (int epoch = 0; epoch < options.epochs; ++epoch) {
-    int64_t done = 0;
-    while (const auto batch = loader->Next()) {
-      strop::cli::ThrowIfInterrupted();
-      rows += batch->rows;
-      for (const auto& [name, tensor] : batch->tensors) bytes += static_cast<int64_t>(tensor.bytes());
-      console.Progress(fmt::format("epoch {} of {}", epoch + 1, options.epochs), ++done, loader->batches());
-    }
-  }
+  const Amount amount = ReadAll(*loader, options, console);
   console.EndProgress();
-  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const double seconds = amount.seconds();
   if (!options.trace.empty())
     strop::WriteFileAtomically(options.trace, strop::PerfettoJson(loader->spans(), "strop feed"));
   if (!options.otlp.empty()) strop::PostJson(options.otlp, strop::OtlpJson(loader->spans(), "strop feed"));
   const feed::LoaderStats stats = loader->stats();
-  const json out = {{"rows", rows},
+  const json out = {{"rows", amount.rows},
                     {"seconds", seconds},
-                    {"rows_per_second", static_cast<double>(rows) / seconds},
-                    {"bytes_per_second", static_cast<double>(bytes) / seconds},
+                    {"rows_per_second", static_cast<double>(amount.rows) / seconds},
+                    {"bytes_per_second", static_cast<double>(amount.bytes) / seconds},
                     {"read", StageJson(stats.read)},
                     {"decode", StageJson(stats.decode)},
                     {"copy", StageJson(stats.copy)},
                     {"wait", StageJson(stats.wait)},
                     {"waiting_share", stats.waiting_share},
                     {"skipped_chunks", stats.skipped_chunks},
+                    {"nans", stats.nans},
                     {"shuffle_quality", stats.shuffle_quality},
                     {"workers", stats.workers},
                     {"workers_reason", stats.workers_reason},
+                    {"settled_seconds", stats.settled_seconds},
                     {"verdict", stats.verdict}};
   std::string text =
       fmt::format("{:.0f} rows/s, {:.1f} MB/s ({} rows in {:.2f} s)\n{:8}{:>12}{:>12}{:>12}\n",
-                  out["rows_per_second"].get<double>(), out["bytes_per_second"].get<double>() / 1e6, rows,
-                  seconds, "", "p50", "p95", "p99");
+                  out["rows_per_second"].get<double>(), out["bytes_per_second"].get<double>() / 1e6,
+                  amount.rows, seconds, "", "p50", "p95", "p99");
   const std::pair<const char*, feed::LoaderStats::Stage> stages[] = {
       {"read", stats.read}, {"decode", stats.decode}, {"copy", stats.copy}, {"wait", stats.wait}};
   for (const auto& [name, stage] : stages) {
@@ -172,6 +219,7 @@ int Bench(const BenchOptions& options, Console& console) {
   }
   text += fmt::format("workers {}{}{}\n", stats.workers, stats.workers_reason.empty() ? "" : ": ",
                       stats.workers_reason);
+  for (const auto& [name, count] : stats.nans) text += fmt::format("column {} holds {} NaN\n", name, count);
   if (options.loader.shuffle)
     text += fmt::format("shuffle quality {:.2f} of a full shuffle\n", stats.shuffle_quality);
   console.Result(out, text + stats.verdict);
@@ -310,7 +358,19 @@ int Convert(const ConvertOptions& options, Console& console) {
   strop::data::ParquetOptions parquet;
   parquet.row_group_bytes = options.row_group_bytes;
   if (!options.compression.empty()) parquet.compression = options.compression;
-  strop::data::WriteParquet(*table, options.out, parquet);
+  if (std::filesystem::path(options.out).extension() == ".arrow") {
+    if (!options.compression.empty() && options.compression != "none") {
+      throw Error(
+          Code::kInvalidArgument,
+          fmt::format(
+              "--compression {} with {}: Arrow IPC is written plain, so that its rows can be read one by "
+              "one; compressed files are Parquet",
+              options.compression, options.out));
+    }
+    strop::data::WriteArrow(*table, options.out, options.row_group_bytes);
+  } else {
+    strop::data::WriteParquet(*table, options.out, parquet);
+  }
   const int64_t rows = table->num_rows();
   json out = {{"file", options.out}, {"rows", rows}, {"splits", json::object()}};
   std::string text = fmt::format("{}: {} rows", options.out, rows);
@@ -382,6 +442,10 @@ int main(int argc, char** argv) {
         b->add_option("--window", bench.loader.window, "row groups shuffled together");
         b->add_option("--workers", bench.loader.workers, "reader threads; 0: by usable CPUs");
         b->add_option("--prefetch", bench.loader.prefetch, "batches ready ahead; 0: two a worker");
+        b->add_option("--on-error", bench.loader.on_error,
+                      "what to do with a row group that cannot be read: stop, or skip (another stands in)")
+            ->transform(CLI::CheckedTransformer(std::map<std::string, feed::OnError>{
+                {"stop", feed::OnError::kStop}, {"skip", feed::OnError::kSkip}}));
         b->add_option("--columns", bench.loader.columns, "all with a dense form unless given")
             ->delimiter(',');
         b->add_option("--trace", bench.trace,
@@ -391,15 +455,25 @@ int main(int argc, char** argv) {
             ->check(CLI::Range(0.0, 1.0))
             ->capture_default_str();
         b->add_option("--epochs", bench.epochs, "passes over the rows")->check(CLI::PositiveNumber);
+        b->add_option("--seconds", bench.seconds, "read for so long instead")->check(CLI::PositiveNumber);
+        b->add_option("--warm-up", bench.warm_up, "seconds before counting begins")
+            ->check(CLI::PositiveNumber);
+        b->add_option("--bandwidth", bench.bandwidth, "emulate a storage of so many MB/s; 0: no cap")
+            ->check(CLI::NonNegativeNumber);
+        b->add_option("--latency", bench.latency,
+                      "emulate a storage of so many ms before each read's first byte")
+            ->check(CLI::NonNegativeNumber);
 
         auto* s = app.add_subcommand("serve", "an Arrow Flight service of the rows");
         s->add_option("uri", serve.uris, "paths or globs, each as URI or NAME=URI")->required();
         s->add_option("--at", serve.location, "grpc://HOST:PORT; port 0: any free one");
 
         auto* c = app.add_subcommand(
-            "convert", "Parquet or Arrow IPC to Parquet with row groups that fit a reader's cache");
+            "convert",
+            "Parquet or Arrow IPC to Parquet, or to Arrow IPC, with row groups that fit a reader's cache");
         c->add_option("uri", convert.uri, "a path or a glob")->required();
-        c->add_option("out", convert.out, "the file to write")->required();
+        c->add_option("out", convert.out, "the file to write: Parquet, or Arrow IPC when it ends in .arrow")
+            ->required();
         c->add_option("--columns", convert.columns, "all unless given")->delimiter(',');
         c->add_option("--shape", convert.shapes, "COLUMN=1,28,28: of one row");
         c->add_option("--dtype", convert.dtypes, "COLUMN=uint8: what the bytes are");

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include <glob.h>
@@ -88,9 +90,27 @@ std::shared_ptr<arrow::Table> ReadOne(const std::filesystem::path& path,
   return std::move(*selected);
 }
 
+// What glob could not look into: files there would be left out in silence.
+thread_local std::string unlisted;
+thread_local int unlisted_error = 0;
+
+int OnUnlisted(const char* folder, int error) {
+  if (error == ENOENT) return 0;
+  unlisted = folder;
+  unlisted_error = error;
+  return 1;
+}
+
+[[noreturn]] void ThrowUnread(const std::string& path, const std::string& reason) {
+  throw Error(Code::kIo, fmt::format("{} cannot be read: {}", path, reason));
+}
+
 }  // namespace
 
 std::vector<std::filesystem::path> ResolveFiles(const std::string& uri) {
+  if (uri.empty()) {
+    throw Error(Code::kInvalidArgument, "a source is \"\": expected a path, a glob or a file:// URI");
+  }
   std::string pattern = uri;
   if (pattern.starts_with("file://")) {
     pattern.erase(0, 7);
@@ -98,15 +118,17 @@ std::vector<std::filesystem::path> ResolveFiles(const std::string& uri) {
     throw Error(Code::kUnsupported, fmt::format("{}: a source is a path, a glob or a file:// URI, not {}://",
                                                 uri, pattern.substr(0, scheme)));
   }
-  std::error_code ignored;
-  if (std::filesystem::exists(pattern, ignored)) return {pattern};
+  std::error_code ignored, error;
+  if (std::filesystem::exists(pattern, error)) return {pattern};
   glob_t found{};
-  const int status = glob(pattern.c_str(), GLOB_NOSORT | GLOB_TILDE, nullptr, &found);
+  const int status = glob(pattern.c_str(), GLOB_NOSORT | GLOB_TILDE, OnUnlisted, &found);
   std::vector<std::filesystem::path> files;
   for (size_t i = 0; status == 0 && i < found.gl_pathc; ++i) {
     if (!std::filesystem::is_directory(found.gl_pathv[i], ignored)) files.emplace_back(found.gl_pathv[i]);
   }
   globfree(&found);
+  if (status == GLOB_ABORTED) ThrowUnread(unlisted, std::strerror(unlisted_error));
+  if (files.empty() && error) ThrowUnread(uri, error.message());
   if (files.empty()) throw Error(Code::kNotFound, fmt::format("no file matches {}", uri));
   std::sort(files.begin(), files.end());
   return files;

@@ -27,6 +27,10 @@ FileFormat DetectFormat(const std::filesystem::path& path) {
     throw Error(Code::kInvalidArgument, fmt::format("{} is a folder: name its files, as in \"{}/*.parquet\"",
                                                     path.string(), path.string()));
   }
+  if (!std::filesystem::is_regular_file(status)) {  // opening a pipe would wait for who writes it
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{} is not a file: pipes and devices cannot be read", path.string()));
+  }
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) throw Error(Code::kIo, fmt::format("{}: {}", path.string(), std::strerror(errno)));
   const auto size = static_cast<int64_t>(file.tellg());
@@ -52,6 +56,9 @@ FileFormat DetectFormat(const std::filesystem::path& path) {
     return FileFormat::kArrowFile;
   }
   if (size >= 8 && start.starts_with("\xff\xff\xff\xff")) return FileFormat::kArrowStream;
+  if (size == 0) {
+    throw Error(Code::kCorrupt, fmt::format("{} is empty (0 bytes): write or copy it again", path.string()));
+  }
   throw Error(Code::kCorrupt,
               fmt::format("{} ({} bytes) is neither Parquet nor Arrow IPC: convert it, for instance with "
                           "pyarrow.parquet.write_table",

@@ -82,6 +82,11 @@ struct STROP_API ParquetOptions {
 STROP_API void WriteParquet(const arrow::Table& table, const std::filesystem::path& path,
                             const ParquetOptions& options = {});
 
+// An uncompressed Arrow IPC file, the rows of which can be read one by one; record batches of about
+// `batch_bytes`. Atomic as WriteParquet.
+STROP_API void WriteArrow(const arrow::Table& table, const std::filesystem::path& path,
+                          int64_t batch_bytes = ParquetOptions{}.row_group_bytes);
+
 // The named columns as tensors of all rows of the source, in order. `columns` empty: every column with a
 // dense form.
 STROP_API TensorMap ReadTensors(const std::string& uri, const std::vector<std::string>& columns);

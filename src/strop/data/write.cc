@@ -2,6 +2,7 @@
 #include <utility>
 
 #include <arrow/io/file.h>
+#include <arrow/ipc/writer.h>
 #include <arrow/table.h>
 #include <arrow/type.h>
 #include <arrow/util/byte_size.h>
@@ -24,6 +25,14 @@ parquet::Compression::type ParseCompression(const std::string& name) {
               fmt::format("compression \"{}\": expected none, lz4, snappy or zstd", name));
 }
 
+// Rows of the table that take about so many bytes.
+int64_t RowsOf(const arrow::Table& table, int64_t bytes) {
+  const auto all = arrow::util::ReferencedBufferSize(table);
+  Check(all.status(), "measuring a table");
+  const int64_t row_bytes = std::max<int64_t>(1, *all / std::max<int64_t>(1, table.num_rows()));
+  return std::max<int64_t>(1, bytes / row_bytes);
+}
+
 }  // namespace
 
 void ParquetOptions::Validate() const {
@@ -34,13 +43,23 @@ void ParquetOptions::Validate() const {
   ParseCompression(compression);
 }
 
+void WriteArrow(const arrow::Table& table, const std::filesystem::path& path, int64_t batch_bytes) {
+  const int64_t batch_rows = RowsOf(table, batch_bytes);
+  ReplaceFileAtomically(path, [&](const std::filesystem::path& temporary) {
+    auto sink = arrow::io::FileOutputStream::Open(temporary.string());
+    Check(sink.status(), "creating " + temporary.string());
+    auto writer = arrow::ipc::MakeFileWriter(*sink, table.schema());
+    Check(writer.status(), "writing " + path.string());
+    Check((*writer)->WriteTable(table, batch_rows), "writing " + path.string());
+    Check((*writer)->Close(), "writing " + path.string());
+    Check((*sink)->Close(), "writing " + path.string());
+  });
+}
+
 void WriteParquet(const arrow::Table& table, const std::filesystem::path& path,
                   const ParquetOptions& options) {
   options.Validate();
-  const auto bytes = arrow::util::ReferencedBufferSize(table);
-  Check(bytes.status(), "measuring a table");
-  const int64_t row_bytes = std::max<int64_t>(1, *bytes / std::max<int64_t>(1, table.num_rows()));
-  const int64_t group_rows = std::max<int64_t>(1, options.row_group_bytes / row_bytes);
+  const int64_t group_rows = RowsOf(table, options.row_group_bytes);
 
   parquet::WriterProperties::Builder properties;
   properties.compression(ParseCompression(options.compression))

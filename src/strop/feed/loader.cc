@@ -9,6 +9,7 @@
 #include "strop/base/error.h"
 #include "strop/base/threads.h"
 #include "strop/base/topology.h"
+#include "strop/feed/interrupt.h"
 #include "strop/feed/mixture.h"
 #include "strop/feed/pipeline.h"
 #include "strop/feed/ragged.h"
@@ -40,6 +41,7 @@ class PipelineLoader final : public Loader {
  public:
   explicit PipelineLoader(const LoaderOptions& options) {
     options.Validate();
+    const InterruptScope scope(options.interrupt);
     auto [source, groups] = OpenMixture(options.sources, options.columns, options.file_system);
     share_ = {options.world_size, options.uneven, options.batch_size, options.drop_last};
     Pipeline::Options pipeline;
@@ -133,7 +135,8 @@ class PipelineLoader final : public Loader {
 
   void RequireRows(const LoaderOptions& options) const {
     const std::string name = fmt::format("{}", fmt::join(options.sources[0].uris, ", "));
-    if (rows_ == 0) throw Error(Code::kInvalidArgument, fmt::format("{} has no rows", name));
+    if (rows_ == 0)
+      throw Error(Code::kInvalidArgument, fmt::format("{} has no rows: name files that have some", name));
     if (options.uneven == Uneven::kDrop && rows_ < options.world_size) {
       throw Error(
           Code::kInvalidArgument,
@@ -168,7 +171,7 @@ void LoaderOptions::Validate() const {
   Require(window >= 1, "window", window, "1 or more row groups");
   Require(world_size >= 1, "world_size", world_size, "1 or more");
   Require(rank >= 0 && rank < world_size, "rank", rank, "0 to world_size - 1");
-  Require(workers >= 0, "workers", workers, "0 (by usable CPUs) or more");
+  Require(workers >= 0 && workers <= 1024, "workers", workers, "0 (by usable CPUs) to 1024");
   Require(prefetch >= 0, "prefetch", prefetch, "0 (two a worker) or more");
 }
 

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,13 +52,15 @@ struct STROP_API LoaderOptions {
   int rank = 0;
   int world_size = 1;
   Uneven uneven = Uneven::kRepeat;
-  int workers = 0;   // reader threads; 0: as many as a governor finds worth it
+  int workers = 0;   // reader threads, at most 1,024; 0: as many as a governor finds worth it
   int gpu = -1;      // the consumer's, as base/topology.h counts them: readers stay near its NUMA node
   int prefetch = 0;  // batches ready ahead; 0: two a worker
   bool drop_last = false;
   OnError on_error = OnError::kStop;
   FileSystem file_system;     // for Parquet and Arrow IPC
   double trace_share = 0.01;  // of the batches whose stages are kept as spans
+  // Asked now and then by the thread that opens, while it reads whole files for their indexes; may throw.
+  std::function<void()> interrupt;
   void Validate() const;
 };
 
@@ -91,10 +95,12 @@ struct STROP_API LoaderStats {
   Stage read, decode, copy, wait;
   double waiting_share = 0;  // of the consumer's time spent waiting for a batch
   double rows_per_second = 0;
-  int64_t rows = 0;            // given out since the loader was opened
-  int64_t skipped_chunks = 0;  // row groups replaced under OnError::kSkip
-  int workers = 0;             // readers at work now, and why so many (empty: as asked)
+  int64_t rows = 0;                     // given out since the loader was opened
+  int64_t skipped_chunks = 0;           // row groups replaced, whole or some rows, under OnError::kSkip
+  std::map<std::string, int64_t> nans;  // given out, of the columns that have any
+  int workers = 0;                      // readers at work now, and why so many (empty: as asked)
   std::string workers_reason;
+  double settled_seconds = 0;  // from the first chunk until the governor first knew; 0: not yet, or as asked
   double shuffle_quality = 0;  // see ShuffleQuality
   std::string verdict;         // "storage", "decode", "copy" or "consumer" bounds, in a sentence
 };
@@ -108,7 +114,7 @@ class STROP_API Loader {
  public:
   // Throws what data::ReadSchema throws, before any thread starts; kInvalidArgument naming an option, or a
   // column that is not there and those that are; kUnsupported for global order where rows come in chunks
-  // only; kUnavailable when no Flight service answers.
+  // only; kUnavailable when no Flight service answers or a reader thread cannot be started.
   static std::unique_ptr<Loader> Open(const LoaderOptions& options);
   virtual ~Loader();
 

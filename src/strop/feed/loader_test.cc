@@ -453,7 +453,7 @@ TEST_F(DamagedTest, WhenNothingCanBeReadSkipGivesTheFirstError) {
   const Error error = Thrown([&] {
     for (int epoch = 0; epoch < 3; ++epoch) ReadEpoch(*loader);
   });
-  EXPECT_THAT(error.what(), HasSubstr("rows.parquet, row group"));
+  EXPECT_THAT(error.what(), HasSubstr("rows.parquet was changed while it is read"));
 }
 
 }  // namespace

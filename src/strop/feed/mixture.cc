@@ -29,6 +29,10 @@ class MixedReader final : public ChunkReader {
     const auto [reader, index] = Find(chunk);
     reader->Read(index, sink);
   }
+  int64_t ReadAround(int64_t chunk, RowSink& sink) override {
+    const auto [reader, index] = Find(chunk);
+    return reader->ReadAround(index, sink);
+  }
   void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink) override {
     const auto [reader, index] = Find(chunk);
     reader->ReadRows(index, rows, sink);
@@ -73,6 +77,9 @@ class MixedSource final : public Source {
   const std::vector<int64_t>& chunk_rows() const noexcept override { return chunk_rows_; }
   std::unique_ptr<ChunkReader> NewReader(int64_t slice_bytes) const override {
     return std::make_unique<MixedReader>(members_, slice_bytes);
+  }
+  void Cancel() const noexcept override {
+    for (const auto& source : members_->sources) source->Cancel();
   }
   std::string WhyChunksOnly() const override {
     for (const auto& source : members_->sources) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -13,11 +14,12 @@ namespace strop::feed {
 
 // The memory of a batch while readers fill it.
 struct BatchSlot {
-  explicit BatchSlot(size_t columns) : memory(columns), ragged(columns) {}
+  explicit BatchSlot(size_t columns) : memory(columns), ragged(columns), nans(columns) {}
 
   int64_t rows = 0;
   std::vector<std::shared_ptr<void>> memory;        // one block a dense column
   std::vector<std::unique_ptr<RaggedRows>> ragged;  // of a ragged one
+  std::vector<std::atomic<int64_t>> nans;           // among the values of each column
 };
 
 // A window whose rows are being read, and where they go. Down to copy_end its members do not change once it

@@ -5,8 +5,10 @@
 #include <cstring>
 
 #include <fmt/format.h>
+#include <spdlog/logger.h>
 
 #include "strop/base/error.h"
+#include "strop/base/log.h"
 #include "strop/base/rng.h"
 #include "strop/base/threads.h"
 #include "strop/feed/ragged.h"
@@ -31,10 +33,10 @@ size_t RowBytes(const std::vector<data::Column>& columns) {
   return bytes;
 }
 
-constexpr int kMostReaders = 64;
+constexpr int kMostReaders = 64;  // that a governor tries: those that wait for a storage cost next to nothing
 
 int MostReaders(const Pipeline::Options& options) {
-  return options.govern ? std::min(kMostReaders, 4 * UsableCpus()) : options.workers;
+  return options.govern ? std::max(kMostReaders, options.workers) : options.workers;
 }
 
 ReaderControl Control(const Pipeline::Options& options) {
@@ -77,16 +79,32 @@ Pipeline::Pipeline(std::shared_ptr<const Source> source, Options options)
   full_batches_ = whole.batches();
   full_limit_ = whole.limit();
   Seek(0, 0);
-  for (int i = 0; i < MostReaders(options_); ++i) {
-    threads_.emplace_back([this, i] { Work(static_cast<size_t>(i)); });
+  try {
+    std::lock_guard lock(mutex_);  // none works before all are there
+    StartReaders();
+  } catch (const std::exception& error) {
+    const size_t started = threads_.size();
+    Stop();
+    throw Error(Code::kUnavailable,
+                fmt::format("{} of {} reader threads could be started ({}): ask for fewer workers, or raise "
+                            "what limits threads (ulimit -u, the container's pids) or memory (ulimit -v)",
+                            started, control_.readers(), error.what()));
   }
 }
 
-Pipeline::~Pipeline() {
+Pipeline::~Pipeline() { Stop(); }
+
+void Pipeline::StartReaders() {
+  for (size_t i = threads_.size(); i < static_cast<size_t>(control_.readers()); ++i)
+    threads_.emplace_back([this, i] { Work(i); });
+}
+
+void Pipeline::Stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  source_->Cancel();
   work_.notify_all();
   for (auto& thread : threads_) thread.join();
   pool_->Close();
@@ -257,7 +275,14 @@ void Pipeline::Work(size_t worker) {
       }
       if (--window.unresolved == 0) ready_.notify_all();
       const int64_t rows = window.line->segments[task->segment].rows();
-      if (control_.ChunkDone(rows, spent.read, spent.decode + spent.copy, Clock::now())) work_.notify_all();
+      if (control_.ChunkDone(worker, rows, spent.read, spent.decode + spent.copy, Clock::now())) {
+        try {
+          if (!stopping_) StartReaders();
+        } catch (const std::system_error& refused) {
+          Log("feed").debug("{} readers and no more: {}", threads_.size(), refused.what());
+        }
+        work_.notify_all();
+      }
     } else if (active && MayOpen()) {
       OpenNext(lock);
     } else {
@@ -302,10 +327,16 @@ LoaderStats Pipeline::stats() const {
   std::unique_lock lock(mutex_);
   const int readers = control_.readers();
   const std::string reason = control_.reason();
+  const double settled = control_.settled_seconds();
   lock.unlock();
   LoaderStats stats = stats_.Summary(readers);
   stats.workers = readers;
   stats.workers_reason = reason;
+  stats.settled_seconds = settled;
+  const std::vector<int64_t> nans = stats_.nans();
+  for (size_t c = 0; c < nans.size(); ++c) {
+    if (nans[c] > 0) stats.nans.emplace(source_->columns()[c].name, nans[c]);
+  }
   return stats;
 }
 
@@ -378,6 +409,7 @@ std::optional<Batch> Pipeline::Next() {
   }
   given_item_ = item;
   stats_.AddRows(batch.rows);
+  stats_.AddNans(slot->nans);
   given_ = Clock::now();
   return batch;
 }

@@ -62,6 +62,8 @@ class Pipeline {
     std::shared_ptr<OpenWindow> window;
     size_t segment = 0;
   };
+  void StartReaders();         // with the lock: as many as there should be
+  void Stop();                 // joins those that were started
   void Enter(uint64_t epoch);  // with the lock: begins an epoch
   void Work(size_t worker);
   std::optional<Task> TakeTask();                     // with the lock

@@ -30,7 +30,9 @@ void Scatter::Put(size_t column, int64_t row, int64_t count, const uint8_t* valu
     if (rows_.destinations == nullptr) {
       CopyRuns(column, first - rows_.begin, end - first, values, bytes);
     } else {
-      Copy(column, first - rows_.begin, end - first, values, bytes, [](int64_t i) { return i; });
+      // Row by row only where there are any, as not every row need be copied.
+      const bool look = Nans(column, values, end - first) > 0;
+      Copy(column, first - rows_.begin, end - first, values, bytes, look, [](int64_t i) { return i; });
     }
   }
   seconds_ += SecondsSince(begin);
@@ -38,7 +40,7 @@ void Scatter::Put(size_t column, int64_t row, int64_t count, const uint8_t* valu
 
 void Scatter::PutRows(size_t column, std::span<const int64_t> rows, const uint8_t* values, size_t row_bytes) {
   const auto begin = std::chrono::steady_clock::now();
-  Copy(column, 0, static_cast<int64_t>(rows.size()), values, row_bytes,
+  Copy(column, 0, static_cast<int64_t>(rows.size()), values, row_bytes, CanBeNan(columns_[column].dtype),
        [rows](int64_t i) { return rows[static_cast<size_t>(i)]; });
   seconds_ += SecondsSince(begin);
 }
@@ -47,8 +49,9 @@ void Scatter::PutRagged(size_t column, int64_t row, const uint8_t* values, size_
   const auto position = PositionOf(row);
   if (!position) return;
   const int64_t batch = *position / batch_size_;
-  const BatchSlot& slot = *window_.slots[static_cast<size_t>(batch - window_.first_batch)];
-  slot.ragged[column]->Put(static_cast<size_t>(*position - batch * batch_size_), values, bytes);
+  Slot(batch).ragged[column]->Put(static_cast<size_t>(*position - batch * batch_size_), values, bytes);
+  const DType dtype = columns_[column].dtype;
+  AddNans(batch, column, CountNan(dtype, values, static_cast<int64_t>(bytes / SizeOf(dtype))));
 }
 
 RowPlace Scatter::Place(size_t column, int64_t row) {
@@ -62,6 +65,12 @@ RowPlace Scatter::Place(size_t column, int64_t row) {
           key, true};
 }
 
+void Scatter::Placed(size_t column, int64_t row) {
+  const int64_t position = *PositionOf(row), batch = position / batch_size_;
+  const size_t at = static_cast<size_t>(position - batch * batch_size_) * columns_[column].row_bytes();
+  AddNans(batch, column, Nans(column, Block(batch, column) + at, 1));
+}
+
 std::optional<int64_t> Scatter::PositionOf(int64_t row) const {
   if (row < rows_.begin || row >= rows_.end) return std::nullopt;
   const int64_t i = row - rows_.begin;
@@ -70,37 +79,34 @@ std::optional<int64_t> Scatter::PositionOf(int64_t row) const {
   return Copied(position) ? std::optional(position) : std::nullopt;
 }
 
-uint8_t* Scatter::Block(int64_t batch, size_t column) const {
-  return static_cast<uint8_t*>(
-      window_.slots[static_cast<size_t>(batch - window_.first_batch)]->memory[column].get());
-}
-
 template <class From>
 void Scatter::Copy(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes,
-                   From from) {
+                   bool look, From from) {
   switch (bytes) {
     case 1:
-      return CopyRows<1>(column, first, count, values, bytes, from);
+      return CopyRows<1>(column, first, count, values, bytes, look, from);
     case 2:
-      return CopyRows<2>(column, first, count, values, bytes, from);
+      return CopyRows<2>(column, first, count, values, bytes, look, from);
     case 4:
-      return CopyRows<4>(column, first, count, values, bytes, from);
+      return CopyRows<4>(column, first, count, values, bytes, look, from);
     case 8:
-      return CopyRows<8>(column, first, count, values, bytes, from);
+      return CopyRows<8>(column, first, count, values, bytes, look, from);
     default:
-      return CopyRows<0>(column, first, count, values, bytes, from);
+      return CopyRows<0>(column, first, count, values, bytes, look, from);
   }
 }
 
 template <size_t kBytes, class From>
 void Scatter::CopyRows(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes,
-                       From from) {
+                       bool look, From from) {
   const size_t size = kBytes != 0 ? kBytes : bytes;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t position = window_.window.first + rows_.destinations[first + i];
     if (!Copied(position)) continue;
+    const uint8_t* const row = values + static_cast<size_t>(from(i)) * size;
     std::memcpy(Block(position / batch_size_, column) + static_cast<size_t>(position % batch_size_) * size,
-                values + static_cast<size_t>(from(i)) * size, size);
+                row, size);
+    if (look) AddNans(position / batch_size_, column, Nans(column, row, 1));
   }
 }
 
@@ -111,9 +117,10 @@ void Scatter::CopyRuns(size_t column, int64_t first, int64_t count, const uint8_
   while (position < end) {
     const int64_t batch = position / batch_size_;
     const int64_t stop = std::min(end, (batch + 1) * batch_size_);
-    std::memcpy(Block(batch, column) + static_cast<size_t>(position - batch * batch_size_) * bytes,
-                values + static_cast<size_t>(position - origin) * bytes,
+    const uint8_t* const rows = values + static_cast<size_t>(position - origin) * bytes;
+    std::memcpy(Block(batch, column) + static_cast<size_t>(position - batch * batch_size_) * bytes, rows,
                 static_cast<size_t>(stop - position) * bytes);
+    AddNans(batch, column, Nans(column, rows, stop - position));
     position = stop;
   }
 }

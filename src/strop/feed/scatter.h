@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "strop/feed/nan/nan.h"
 #include "strop/feed/open_window.h"
 #include "strop/feed/source.h"
 
@@ -31,8 +32,9 @@ class Scatter final : public RowSink {
                size_t row_bytes) override;
   void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override;
   RowPlace Place(size_t column, int64_t row) override;
+  void Placed(size_t column, int64_t row) override;
 
-  double seconds() const noexcept { return seconds_; }  // spent in Put
+  double seconds() const noexcept { return seconds_; }  // spent in Put and PutRows
 
  private:
   // Of a row of what is read, in the rank's epoch; nullopt when it is not copied.
@@ -40,19 +42,35 @@ class Scatter final : public RowSink {
   bool Copied(int64_t position) const noexcept {
     return position >= window_.copy_begin && position < window_.copy_end;
   }
-  uint8_t* Block(int64_t batch, size_t column) const;
+  BatchSlot& Slot(int64_t batch) const {
+    return *window_.slots[static_cast<size_t>(batch - window_.first_batch)];
+  }
+  uint8_t* Block(int64_t batch, size_t column) const {
+    return static_cast<uint8_t*>(Slot(batch).memory[column].get());
+  }
   // Rows i = first, first + 1, …, first + count - 1 after rows_.begin; row i lies at values + from(i) * size.
   // kBytes: the size of a row when it is that of a machine word, so that its copy is one move; else 0.
+  // `look`: for NaNs.
   template <size_t kBytes, class From>
-  void CopyRows(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes, From from);
+  void CopyRows(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes, bool look,
+                From from);
   template <class From>
-  void Copy(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes, From from);
+  void Copy(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes, bool look,
+            From from);
   void CopyRuns(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes);
 
   const OpenWindow& window_;
   const ScatterRows rows_;
   const int64_t batch_size_;
   const std::vector<data::Column>& columns_;
+  // NaNs of `count` rows that lie one behind the other.
+  int64_t Nans(size_t column, const uint8_t* values, int64_t count) const noexcept {
+    return CountNan(columns_[column].dtype, values, count * ElementCount(columns_[column].shape));
+  }
+  void AddNans(int64_t batch, size_t column, int64_t nans) const noexcept {
+    if (nans > 0) Slot(batch).nans[column].fetch_add(nans, std::memory_order_relaxed);
+  }
+
   double seconds_ = 0;
 };
 

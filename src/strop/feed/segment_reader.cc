@@ -47,7 +47,10 @@ void SegmentReader::ReadChunk(const OpenWindow& window, size_t segment) {
     numbers_.resize(static_cast<size_t>(part.rows()));
     std::iota(numbers_.begin(), numbers_.end(), part.begin);
   }
-  ReadOrSubstitute(part.chunk, numbers_, part.begin, scatter, [&] { reader_->Read(part.chunk, scatter); });
+  ReadOrSubstitute(part.chunk, numbers_, part.begin, scatter, [&] {
+    if (on_error_ == OnError::kStop) return reader_->Read(part.chunk, scatter);
+    if (reader_->ReadAround(part.chunk, scatter) > 0) ++spent_.skipped;
+  });
 }
 
 void SegmentReader::ReadRows(const OpenWindow& window, size_t segment) {

@@ -16,12 +16,11 @@ namespace strop::feed {
 // global order. One thread's; keeps the source's reader, its files and scratch memory between calls.
 class SegmentReader {
  public:
-  // Seconds that a segment took, and chunks that another had to stand in for.
   struct Spent {
-    double read = 0;
+    double read = 0;  // seconds
     double decode = 0;
     double copy = 0;
-    int64_t skipped = 0;
+    int64_t skipped = 0;  // chunks that another had to stand in for
   };
 
   SegmentReader(std::shared_ptr<const Source> source, int64_t batch_size, OnError on_error,

@@ -18,6 +18,16 @@
 namespace strop::feed {
 namespace {
 
+// What `describe` says of columns; its errors name the schema.
+template <class F>
+auto Located(const std::string& where, F describe) {
+  try {
+    return describe();
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", where, error.what()));
+  }
+}
+
 [[noreturn]] void ThrowNull(const data::Column& column, int64_t row, std::string_view what) {
   throw Error(Code::kInvalidArgument,
               fmt::format("column {} {} in row {}: fill it or leave the row out", column.name, what, row));
@@ -115,8 +125,14 @@ void RowSink::PutRows(size_t column, std::span<const int64_t> rows, const uint8_
 }
 
 RowPlace RowSink::Place(size_t, int64_t) { return {}; }
+void RowSink::Placed(size_t, int64_t) {}
 ChunkReader::~ChunkReader() = default;
 Source::~Source() = default;
+
+int64_t ChunkReader::ReadAround(int64_t chunk, RowSink& sink) {
+  Read(chunk, sink);
+  return 0;
+}
 
 void ChunkReader::ReadRows(int64_t, std::span<const int64_t>, RowSink&) {
   throw Error(Code::kInternal, "a reader of chunks was asked for rows");
@@ -129,6 +145,7 @@ void PutColumn::PutRagged(size_t, int64_t row, const uint8_t* values, size_t byt
   sink_.PutRagged(column_, first_ + row, values, bytes);
 }
 RowPlace PutColumn::Place(size_t, int64_t row) { return sink_.Place(column_, first_ + row); }
+void PutColumn::Placed(size_t, int64_t row) { sink_.Placed(column_, first_ + row); }
 
 std::shared_ptr<Source> OpenSource(const std::string& uri, const std::vector<std::string>& columns,
                                    const FileSystem& file_system) {
@@ -139,7 +156,7 @@ std::shared_ptr<Source> OpenSource(const std::string& uri, const std::vector<std
 std::vector<data::Column> ProjectColumns(const arrow::Schema& schema, const std::vector<std::string>& columns,
                                          const std::string& where) {
   if (columns.empty()) {
-    std::vector<data::Column> all = data::DescribeSchema(schema);
+    std::vector<data::Column> all = Located(where, [&] { return data::DescribeSchema(schema); });
     if (all.empty()) {
       throw Error(Code::kUnsupported, fmt::format("{} has no column with a dense form; its columns: {}",
                                                   where, fmt::join(schema.field_names(), ", ")));
@@ -157,7 +174,7 @@ std::vector<data::Column> ProjectColumns(const arrow::Schema& schema, const std:
     if (!seen.insert(name).second) {
       throw Error(Code::kInvalidArgument, fmt::format("column \"{}\" is asked for twice", name));
     }
-    chosen.push_back(data::DescribeRagged(*field));
+    chosen.push_back(Located(where, [&] { return data::DescribeRagged(*field); }));
   }
   return chosen;
 }

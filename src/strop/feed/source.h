@@ -33,8 +33,9 @@ class STROP_API RowSink {
   virtual void PutRows(size_t column, std::span<const int64_t> rows, const uint8_t* values, size_t row_bytes);
   // One row of a ragged column: its `bytes`, a whole number of elements.
   virtual void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) = 0;
-  // A row written to its place counts as put.
+  // A row written to its place counts as put, once Placed is called.
   virtual RowPlace Place(size_t column, int64_t row);
+  virtual void Placed(size_t column, int64_t row);
 };
 
 // Reads chunks; one thread's. Keeps files, connections and scratch memory between calls.
@@ -44,6 +45,9 @@ class STROP_API ChunkReader {
   // Throws kCorrupt, kIo or kUnavailable naming the chunk; kInvalidArgument naming column and row of a null.
   // Some rows may have been put by then.
   virtual void Read(int64_t chunk, RowSink& sink) = 0;
+  // As Read, but a row that transforms cannot make takes the values of the next one of the chunk, going
+  // round, that they can. Answers how many did; throws when there is no such row.
+  virtual int64_t ReadAround(int64_t chunk, RowSink& sink);
   // Rows of a chunk (rising), as rows 0, 1, … of the sink; where Source::WhyChunksOnly is empty.
   virtual void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink);
   // The same as a table of the projected columns, for those who pass it on.
@@ -63,6 +67,8 @@ class STROP_API Source {
   // `slice_bytes`: how much of a column is decoded before it is put, where the encoding has a choice, so that
   // it is still in the cache then; 0: the whole chunk.
   virtual std::unique_ptr<ChunkReader> NewReader(int64_t slice_bytes = 0) const = 0;
+  // Ends, by kCancelled, what readers wait for that may never come. Nothing is read after it.
+  virtual void Cancel() const noexcept {}
   // Empty where ChunkReader::ReadRows works; else the cause.
   virtual std::string WhyChunksOnly() const { return "its rows come a chunk at a time"; }
 };
@@ -92,6 +98,7 @@ class STROP_API PutColumn final : public RowSink {
   void Put(size_t, int64_t row, int64_t count, const uint8_t* values) override;
   void PutRagged(size_t, int64_t row, const uint8_t* values, size_t bytes) override;
   RowPlace Place(size_t, int64_t row) override;
+  void Placed(size_t, int64_t row) override;
 
  private:
   RowSink& sink_;

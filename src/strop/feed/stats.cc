@@ -72,6 +72,18 @@ void StatsRecorder::AddSkipped(int64_t chunks) {
   skipped_ += chunks;
 }
 
+void StatsRecorder::AddNans(const std::vector<std::atomic<int64_t>>& nans) {
+  if (std::all_of(nans.begin(), nans.end(), [](const auto& count) { return count == 0; })) return;
+  std::lock_guard lock(mutex_);
+  nans_.resize(nans.size());
+  for (size_t i = 0; i < nans.size(); ++i) nans_[i] += nans[i];
+}
+
+std::vector<int64_t> StatsRecorder::nans() const {
+  std::lock_guard lock(mutex_);
+  return nans_;
+}
+
 LoaderStats StatsRecorder::Summary(int workers) const {
   std::array<Samples, kStages> stages;
   LoaderStats stats;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -22,6 +23,9 @@ class STROP_API StatsRecorder {
   // Time the consumer spent between two calls of Next, on its own work.
   void AddConsumer(double seconds);
   void AddSkipped(int64_t chunks);
+  // Of a batch, column by column.
+  void AddNans(const std::vector<std::atomic<int64_t>>& nans);
+  std::vector<int64_t> nans() const;
   // The verdict needs the number of readers: their time passes side by side.
   LoaderStats Summary(int workers) const;
 
@@ -39,6 +43,7 @@ class STROP_API StatsRecorder {
   double consumer_ = 0;
   int64_t rows_ = 0;
   int64_t skipped_ = 0;
+  std::vector<int64_t> nans_;
 };
 
 }  // namespace strop::feed

@@ -1,21 +1,33 @@
 #include "strop/feed/transformed_source.h"
 
 #include <algorithm>
+#include <exception>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
+#include <spdlog/logger.h>
 
 #include "strop/base/error.h"
+#include "strop/base/log.h"
 
 namespace strop::feed {
 namespace {
 
 using Chains = std::vector<TransformChain>;  // one a column
 
+// Rows that a transform could not make, and why the first of them.
+struct Refused {
+  std::set<int64_t> rows;
+  std::exception_ptr cause;
+};
+
 class TransformSink final : public RowSink {
  public:
-  TransformSink(const Chains& chains, std::vector<TransformChain::Scratch>& scratch, RowSink& sink)
-      : chains_(chains), scratch_(scratch), sink_(sink) {}
+  // `refused`: where rows that cannot be made are noted; null: they are errors.
+  TransformSink(const Chains& chains, std::vector<TransformChain::Scratch>& scratch, RowSink& sink,
+                Refused* refused = nullptr)
+      : chains_(chains), scratch_(scratch), sink_(sink), refused_(refused) {}
 
   void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override {
     const TransformChain& chain = chains_[column];
@@ -44,8 +56,16 @@ class TransformSink final : public RowSink {
     const RowPlace place = sink_.Place(column, row);
     if (!place.wanted) return;
     const TransformChain& chain = chains_[column];
-    const RowValue made = chain.Apply(value, place.key, place.data, scratch_[column]);
-    if (place.data != nullptr) return;
+    RowValue made;
+    try {
+      made = chain.Apply(value, place.key, place.data, scratch_[column]);
+    } catch (const Error&) {
+      if (refused_ == nullptr) throw;
+      if (!refused_->cause) refused_->cause = std::current_exception();
+      refused_->rows.insert(row);
+      return;
+    }
+    if (place.data != nullptr) return sink_.Placed(column, row);
     if (!chain.output().ragged()) return sink_.Put(column, row, 1, made.data);
     sink_.PutRagged(column, row, made.data,
                     static_cast<size_t>(ElementCount(made.shape)) * SizeOf(made.dtype));
@@ -54,16 +74,67 @@ class TransformSink final : public RowSink {
   const Chains& chains_;
   std::vector<TransformChain::Scratch>& scratch_;
   RowSink& sink_;
+  Refused* const refused_;
+};
+
+// Gives each of some rows the values of the row `step` behind it, going round within a chunk.
+class ShiftSink final : public RowSink {
+ public:
+  ShiftSink(const std::set<int64_t>& rows, int64_t step, int64_t chunk_rows,
+            const std::vector<data::Column>& columns, RowSink& sink)
+      : rows_(rows), step_(step), chunk_rows_(chunk_rows), columns_(columns), sink_(sink) {}
+
+  void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override {
+    for (const int64_t taker : rows_) {
+      const int64_t at = (taker + step_) % chunk_rows_ - row;
+      const auto bytes = static_cast<int64_t>(columns_[column].row_bytes());
+      if (at >= 0 && at < count) sink_.Put(column, taker, 1, values + at * bytes);
+    }
+  }
+  void PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) override {
+    const int64_t taker = (row - step_ + chunk_rows_) % chunk_rows_;
+    if (rows_.count(taker) > 0) sink_.PutRagged(column, taker, values, bytes);
+  }
+
+ private:
+  const std::set<int64_t>& rows_;
+  const int64_t step_;
+  const int64_t chunk_rows_;
+  const std::vector<data::Column>& columns_;
+  RowSink& sink_;
 };
 
 class TransformedReader final : public ChunkReader {
  public:
-  TransformedReader(std::shared_ptr<const Chains> chains, std::unique_ptr<ChunkReader> reader)
-      : chains_(std::move(chains)), reader_(std::move(reader)), scratch_(chains_->size()) {}
+  TransformedReader(std::shared_ptr<const Chains> chains, std::shared_ptr<const Source> source,
+                    int64_t slice_bytes)
+      : chains_(std::move(chains)),
+        source_(std::move(source)),
+        reader_(source_->NewReader(slice_bytes)),
+        scratch_(chains_->size()) {}
 
   void Read(int64_t chunk, RowSink& sink) override {
     TransformSink transformed(*chains_, scratch_, sink);
     reader_->Read(chunk, transformed);
+  }
+  // Which row stands in is a property of the file, whichever rows are wanted.
+  int64_t ReadAround(int64_t chunk, RowSink& sink) override {
+    Refused refused;
+    TransformSink transformed(*chains_, scratch_, sink, &refused);
+    reader_->Read(chunk, transformed);
+    const auto count = static_cast<int64_t>(refused.rows.size());
+    const int64_t rows = source_->chunk_rows()[static_cast<size_t>(chunk)];
+    for (int64_t step = 1; !refused.rows.empty(); ++step) {
+      if (step == rows) {  // read by itself, the error names the file
+        Read(chunk, sink);
+        return 0;
+      }
+      const auto takers = std::exchange(refused.rows, {});
+      ShiftSink shifted(takers, step, rows, source_->columns(), transformed);
+      reader_->Read(chunk, shifted);
+    }
+    if (count > 0) LogReplaced(chunk, count, refused.cause);
+    return count;
   }
   void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink) override {
     TransformSink transformed(*chains_, scratch_, sink);
@@ -75,7 +146,17 @@ class TransformedReader final : public ChunkReader {
   double TakeReadSeconds() noexcept override { return reader_->TakeReadSeconds(); }
 
  private:
+  static void LogReplaced(int64_t chunk, int64_t count, const std::exception_ptr& cause) {
+    try {
+      std::rethrow_exception(cause);
+    } catch (const Error& error) {
+      Log("feed").warn("row group {}: {} rows are replaced by those after them: {}", chunk, count,
+                       error.what());
+    }
+  }
+
   std::shared_ptr<const Chains> chains_;
+  std::shared_ptr<const Source> source_;
   std::unique_ptr<ChunkReader> reader_;
   std::vector<TransformChain::Scratch> scratch_;
 };
@@ -96,8 +177,9 @@ class TransformedSource final : public Source {
   std::shared_ptr<arrow::Schema> schema() const override { return source_->schema(); }
   const std::vector<int64_t>& chunk_rows() const noexcept override { return source_->chunk_rows(); }
   std::unique_ptr<ChunkReader> NewReader(int64_t slice_bytes) const override {
-    return std::make_unique<TransformedReader>(chains_, source_->NewReader(slice_bytes));
+    return std::make_unique<TransformedReader>(chains_, source_, slice_bytes);
   }
+  void Cancel() const noexcept override { source_->Cancel(); }
   std::string WhyChunksOnly() const override { return source_->WhyChunksOnly(); }
 
  private:

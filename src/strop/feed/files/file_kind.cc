@@ -45,7 +45,12 @@ std::string_view KindName(FileKind kind) noexcept {
 
 FileKind KindOf(const std::filesystem::path& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return FileKind::kFolder;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::is_directory(status)) return FileKind::kFolder;
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(Code::kInvalidArgument,
+                fmt::format("{} is not a file: expected one, or a folder of images", path.string()));
+  }
   std::string extension = path.extension().string();
   for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   for (const auto& [known, kind] : kExtensions) {

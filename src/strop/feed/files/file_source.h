@@ -14,7 +14,8 @@ namespace strop::feed {
 // Files of one kind, laid end to end: Parquet and Arrow IPC, CSV, JSON lines, WebDataset archives, folders of
 // images (file_kind.h). Footers and indexes are read once, here; readers keep a few files open each. Throws
 // as KindOf and what opens the kind, and kInvalidArgument naming a file whose kind or columns differ from the
-// first one's.
+// first one's. Readers throw kCorrupt when a local file is not what it was when it was opened (asked after
+// every chunk, and of rows one by one every tenth of a second), kIo when it is gone.
 STROP_API std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::path>& paths,
                                             const std::vector<std::string>& columns,
                                             const FileSystem& file_system = nullptr);

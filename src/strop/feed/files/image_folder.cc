@@ -13,6 +13,7 @@
 #include "strop/feed/files/input_file.h"
 #include "strop/feed/files/sample_chunks.h"
 #include "strop/feed/files/table_sink.h"
+#include "strop/feed/interrupt.h"
 
 namespace strop::feed {
 namespace {
@@ -43,6 +44,7 @@ void AddImages(const fs::path& folder, int64_t label, std::vector<ImageFile>& fi
   const size_t first = files.size();
   for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
        ++entry) {
+    CheckInterrupt();
     if (Hidden(entry->path())) {
       entry.disable_recursion_pending();
     } else if (IsImage(entry->path()) && entry->is_regular_file()) {
@@ -144,7 +146,7 @@ class FolderChunks final : public ChunkFile {
       const auto got = file.ReadAt(0, static_cast<int64_t>(bytes_.size()), bytes_.data());
       data::Check(got.status(), "reading " + image.path.string());
       read_seconds_ += file.TakeReadSeconds();
-      sink.PutRagged(column, row, bytes_.data(), static_cast<size_t>(*got));
+      PutSampleFile(sink, column, row, bytes_.data(), static_cast<size_t>(*got), image.path, {});
     } catch (const Error& error) {
       if (error.code() != Code::kNotFound) throw;
       throw Error(Code::kIo,
@@ -168,7 +170,8 @@ ChunkOpener OpenImageFolder(const std::filesystem::path& root, const SampleOptio
     const auto index = std::make_shared<const FolderIndex>(ListFolder(root));
     return [index, options] { return std::make_unique<FolderChunks>(index, options); };
   } catch (const fs::filesystem_error& error) {
-    throw Error(Code::kIo, fmt::format("{} cannot be listed: {}", root.string(), error.code().message()));
+    const fs::path& locked = error.path1().empty() ? root : error.path1();
+    throw Error(Code::kIo, fmt::format("{} cannot be listed: {}", locked.string(), error.code().message()));
   }
 }
 

@@ -1,10 +1,14 @@
 #include "strop/feed/files/index_cache.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -30,6 +34,24 @@ std::string EntryKey(const std::filesystem::path& path, std::string_view kind, c
                      HashHex(std::filesystem::absolute(path).lexically_normal().string()));
 }
 
+// Removes what processes that were killed while they wrote have left (TemporaryBeside: .NAME.PID-N.tmp.idx),
+// once a folder.
+void SweepTemporaries(const std::filesystem::path& folder) {
+  static std::mutex mutex;
+  static std::filesystem::path swept;
+  {
+    std::lock_guard lock(mutex);
+    if (std::exchange(swept, folder) == folder) return;
+  }
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    int pid = 0;
+    if (!name.ends_with(".tmp.idx") || std::sscanf(name.c_str(), ".%*32[0-9a-f].%d-", &pid) != 1) continue;
+    if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) std::filesystem::remove(entry.path(), error);
+  }
+}
+
 }  // namespace
 
 FileStamp StampOf(const std::filesystem::path& path) {
@@ -43,7 +65,7 @@ FileStamp StampOf(const std::filesystem::path& path) {
 
 void CheckUnchanged(const std::filesystem::path& path, const FileStamp& indexed) {
   const FileStamp now = StampOf(path);
-  if (now == indexed) return;
+  if (now.size == indexed.size && now.mtime_ns == indexed.mtime_ns) return;
   throw Error(
       Code::kCorrupt,
       fmt::format("{} was changed while it is read ({} bytes when it was opened, {} now): open it again, "
@@ -82,6 +104,7 @@ void StoreIndex(const std::filesystem::path& path, std::string_view kind, const 
   try {
     const std::filesystem::path entry = IndexPath(path);
     if (entry.empty()) return;
+    SweepTemporaries(entry.parent_path());
     WriteFileAtomically(entry, EntryKey(path, kind, stamp) + HashHex(payload) + std::string(payload));
   } catch (const std::exception& error) {
     Log("feed").debug("the index of {} is not kept: {}", path.string(), error.what());

@@ -22,7 +22,8 @@ struct FileStamp {
 // Throws kNotFound or kIo naming the path.
 STROP_API FileStamp StampOf(const std::filesystem::path& path);
 
-// Throws kCorrupt naming the file when it is no longer what `indexed` says.
+// Throws kCorrupt naming the file when its size or time are no longer what `indexed` says. The inode is not
+// asked: file systems in user space may give a file they forgot another one.
 void CheckUnchanged(const std::filesystem::path& path, const FileStamp& indexed);
 
 // What one pass over a file found out, kept from process to process under

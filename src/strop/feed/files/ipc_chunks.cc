@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include <arrow/array.h>
@@ -34,24 +35,50 @@ namespace {
 
 using BatchReader = std::shared_ptr<arrow::ipc::RecordBatchFileReader>;
 
-BatchReader OpenReader(std::shared_ptr<arrow::io::RandomAccessFile> file, const std::filesystem::path& path,
-                       std::vector<int> fields = {}) {
+BatchReader OpenReader(const std::shared_ptr<arrow::io::RandomAccessFile>& file,
+                       const std::filesystem::path& path, std::vector<int> fields = {}) {
   arrow::ipc::IpcReadOptions options;
   options.use_threads = false;
   options.included_fields = std::move(fields);
-  auto reader = arrow::ipc::RecordBatchFileReader::Open(std::move(file), options);
+  auto reader = arrow::ipc::RecordBatchFileReader::Open(file, options);
   data::CheckContent(reader.status(), path);
   return *reader;
 }
 
-std::shared_ptr<arrow::RecordBatch> ReadBatch(const BatchReader& reader, int64_t chunk,
-                                              const std::filesystem::path& path) {
-  auto batch = reader->ReadRecordBatch(static_cast<int>(chunk));
-  if (batch.ok()) return *batch;
+[[noreturn]] void ThrowUnreadable(const arrow::Status& status, int64_t chunk,
+                                  const std::filesystem::path& path) {
+  const std::string& message = status.message();
   throw Error(Code::kCorrupt,
               fmt::format("{}, record batch {} cannot be read: {}; write the file again, or go on "
                           "without it by on_error = \"skip\"",
-                          path.string(), chunk, batch.status().message()));
+                          path.string(), chunk, message.substr(0, message.find('\n'))));
+}
+
+// Whether memory holds the rows that a batch says it has: Arrow reads what the file's metadata claim, and
+// the format has no checksums. Costs a few bytes a column.
+std::shared_ptr<arrow::RecordBatch> ReadBatch(const BatchReader& reader, int64_t chunk,
+                                              const std::filesystem::path& path) {
+  auto batch = reader->ReadRecordBatch(static_cast<int>(chunk));
+  arrow::Status status = batch.ok() ? (*batch)->Validate() : batch.status();
+  if (status.ok()) return *batch;
+  ThrowUnreadable(status, chunk, path);
+}
+
+// The same of where each row of a ragged column begins and ends. Whether text is UTF-8 is not asked of
+// Parquet either.
+arrow::Status ValidateRows(const arrow::Array& values) {
+  switch (values.type_id()) {
+    case arrow::Type::STRING: {
+      ARROW_ASSIGN_OR_RAISE(const auto bytes, values.View(arrow::binary()));
+      return bytes->ValidateFull();
+    }
+    case arrow::Type::LARGE_STRING: {
+      ARROW_ASSIGN_OR_RAISE(const auto bytes, values.View(arrow::large_binary()));
+      return bytes->ValidateFull();
+    }
+    default:
+      return values.ValidateFull();
+  }
 }
 
 // The field whose values are smallest: what tells a batch's rows at the least cost.
@@ -123,23 +150,28 @@ class IpcChunks final : public ChunkFile {
   void Read(int64_t chunk, int64_t slice_bytes, RowSink& sink) override {
     const auto index = static_cast<size_t>(chunk);
     const int64_t rows = layout_->rows[index];
-    bool arrays = false;
-    for (size_t c = 0; c < columns_.size(); ++c) {
-      const int64_t place = PlaceOf(index, c);
-      if (place == kNotDense) {
-        arrays = true;
-      } else if (rows > 0) {
-        ReadPlain(c, place, rows, slice_bytes, sink);
+    if (rows == 0) return;
+    Guard(chunk, [&] {
+      bool arrays = false;
+      for (size_t c = 0; c < columns_.size(); ++c) {
+        const int64_t place = PlaceOf(index, c);
+        if (place == kNotDense) {
+          arrays = true;
+        } else {
+          ReadPlain(c, place, rows, slice_bytes, sink);
+        }
       }
-    }
-    if (arrays && rows > 0) PutArrays(index, sink);
+      if (arrays) PutArrays(index, sink);
+    });
   }
 
   void ReadRows(int64_t chunk, std::span<const int64_t> rows, RowSink& sink) override {
     const auto index = static_cast<size_t>(chunk);
-    for (size_t c = 0; c < columns_.size(); ++c)
-      sink.PutRows(c, rows, layout_->file->data() + PlaceOf(index, c), columns_[c].row_bytes());
-    CheckWhole();
+    Guard(chunk, [&] {
+      for (size_t c = 0; c < columns_.size(); ++c)
+        sink.PutRows(c, rows, layout_->file->data() + PlaceOf(index, c), columns_[c].row_bytes());
+      CheckWhole();
+    });
   }
 
   std::string WhyChunksOnly() override {
@@ -160,6 +192,17 @@ class IpcChunks final : public ChunkFile {
  private:
   int64_t PlaceOf(size_t chunk, size_t column) const {
     return layout_->places[chunk][static_cast<size_t>(fields_[column])];
+  }
+
+  // Errors of a row, which the sink or what converts it finds, say where it is.
+  template <class F>
+  void Guard(int64_t chunk, F read) const {
+    try {
+      read();
+    } catch (const Error& error) {
+      if (std::string_view(error.what()).starts_with(path_.native())) throw;
+      throw Error(error.code(), fmt::format("{}, record batch {}: {}", path_.string(), chunk, error.what()));
+    }
   }
 
   void CheckWhole() const {
@@ -221,13 +264,36 @@ class IpcChunks final : public ChunkFile {
     }
     const auto batch = ReadBatch(reader_, chunk, path_);
     std::vector<int> order;
-    for (const int field : fields)
-      order.push_back(batch->schema()->GetFieldIndex(layout_->schema->field(field)->name()));
+    bool same = batch->num_rows() == layout_->rows[static_cast<size_t>(chunk)];
+    for (const int number : fields) {
+      const auto& field = layout_->schema->field(number);
+      const int index = batch->schema()->GetFieldIndex(field->name());
+      same = same && index >= 0 && batch->schema()->field(index)->type()->Equals(*field->type());
+      order.push_back(index);
+    }
+    if (!same) {
+      throw Error(Code::kCorrupt,
+                  fmt::format("{}, record batch {} has other rows or columns than when the file was opened: "
+                              "open it again, and write new data to new files",
+                              path_.string(), chunk));
+    }
     auto selected = batch->SelectColumns(order);
     data::Check(selected.status(), "reading " + path_.string());
     auto table = arrow::Table::FromRecordBatches({*selected});
     data::Check(table.status(), "reading " + path_.string());
+    CheckRows(**table, chunk);
     return *table;
+  }
+
+  void CheckRows(const arrow::Table& table, int64_t chunk) const {
+    for (const auto& column : columns_) {
+      const auto values = column.ragged() ? table.GetColumnByName(column.name) : nullptr;
+      if (!values) continue;
+      for (const auto& array : values->chunks()) {
+        if (const arrow::Status status = ValidateRows(*array); !status.ok())
+          ThrowUnreadable(status, chunk, path_);
+      }
+    }
   }
 
   const std::filesystem::path path_;

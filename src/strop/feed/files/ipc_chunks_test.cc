@@ -1,13 +1,20 @@
 #include "strop/feed/files/ipc_chunks.h"
 
+#include <chrono>
+#include <fstream>
+#include <random>
+#include <thread>
+
 #include <arrow/filesystem/localfs.h>
 #include <arrow/ipc/options.h>
 #include <arrow/util/compression.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strop/base/file.h"
 #include "strop/base/test_error.h"
 #include "strop/feed/files/test_sink.h"
+#include "strop/feed/kept_chunk.h"
 #include "strop/feed/test_files.h"
 
 namespace strop::feed {
@@ -89,9 +96,70 @@ TEST_F(IpcChunksTest, AFileThatIsCutShortWhileItIsReadIsAnError) {
   test::CollectSink sink(source->columns(), 10000);
   for (const Error& error : {Thrown([&] { reader->Read(1, sink); }),
                              Thrown([&] { reader->ReadRows(1, std::vector<int64_t>{9000}, sink); })}) {
-    EXPECT_EQ(error.code(), Code::kIo);
-    EXPECT_THAT(error.what(), HasSubstr("cut short"));
-    EXPECT_THAT(error.what(), HasSubstr(Path().string()));
+    EXPECT_EQ(error.code(), Code::kCorrupt);
+    EXPECT_THAT(error.what(), HasSubstr(Path().string() + " was changed while it is read"));
+    EXPECT_THAT(error.what(), HasSubstr("8192 now"));
+  }
+}
+
+TEST_F(IpcChunksTest, AFileThatIsWrittenOverIsNoDataInEitherOrder) {
+  test::WriteArrowFile(Path(), *test::MakeTable(0, 50), 20);
+  const auto source = OpenFiles({Path()}, kPlain);
+  const auto reader = source->NewReader();
+  const auto time = std::filesystem::last_write_time(Path());
+  test::WriteArrowFile(Path(), *test::MakeTable(100, 50), 20);
+  std::filesystem::last_write_time(Path(), time + std::chrono::seconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(110));  // rows are looked at so often
+  test::CollectSink sink(source->columns(), 20);
+  for (const Error& error : {Thrown([&] { reader->ReadRows(1, std::vector<int64_t>{3}, sink); }),
+                             Thrown([&] { reader->Read(1, sink); })}) {
+    EXPECT_EQ(error.code(), Code::kCorrupt);
+    EXPECT_THAT(error.what(), HasSubstr("was changed while it is read"));
+  }
+}
+
+TEST_F(IpcChunksTest, AnErrorOfARowNamesTheRecordBatch) {
+  test::WriteArrowFile(Path(), *test::MakeTable(0, 50, true), 20);
+  const auto source = OpenFiles({Path()}, {"score"});
+  test::CollectSink sink(source->columns(), 10);
+  const Error error = Thrown([&] { source->NewReader()->Read(2, sink); });
+  EXPECT_EQ(error.code(), Code::kInvalidArgument);
+  EXPECT_THAT(error.what(), HasSubstr(Path().string() + ", record batch 2: column score is null in row 9"));
+}
+
+// Whatever of a file is not as it was: an error that names it, or rows as many as the file says.
+TEST_F(IpcChunksTest, DamageIsAnErrorNotACrash) {
+  const auto names = std::vector<std::string>{"id", "image", "flag", "score", "wide", "note", "list"};
+  const auto whole = test::MakeTable(0, 60);
+  arrow::ListBuilder lists(arrow::default_memory_pool(), std::make_shared<arrow::Int32Builder>());
+  auto& values = static_cast<arrow::Int32Builder&>(*lists.value_builder());
+  for (int i = 0; i < 60; ++i) {
+    data::Check(lists.Append(), "building");
+    for (int j = 0; j < i % 7; ++j) data::Check(values.Append(j), "building");
+  }
+  const auto column = std::make_shared<arrow::ChunkedArray>(lists.Finish().ValueOrDie());
+  const auto table = whole->AddColumn(7, arrow::field("list", column->type()), column).ValueOrDie();
+  // Another one by --gtest_shuffle --gtest_random_seed=N.
+  std::mt19937 random(5 + static_cast<uint32_t>(testing::UnitTest::GetInstance()->random_seed()));
+  for (const bool compressed : {false, true}) {
+    compressed ? WriteCompressed(*table, 20) : test::WriteArrowFile(Path(), *table, 20);
+    const std::string sound = ReadFile(Path());
+    for (int mutation = 0; mutation < 400; ++mutation) {
+      std::string bytes = sound;
+      for (uint32_t flips = 1 + random() % 4; flips > 0; --flips)
+        bytes[8 + random() % (bytes.size() - 16)] = static_cast<char>(mutation % 3 == 0 ? 0xff : random());
+      std::ofstream(Path(), std::ios::binary | std::ios::trunc) << bytes;
+      try {
+        const auto source = OpenFiles({Path()}, names);
+        const auto reader = source->NewReader();
+        for (size_t chunk = 0; chunk < source->chunk_rows().size(); ++chunk) {
+          KeptChunk rows(source->columns(), source->chunk_rows()[chunk]);
+          reader->Read(static_cast<int64_t>(chunk), rows);
+        }
+      } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr(Path().string())) << mutation;
+      }
+    }
   }
 }
 

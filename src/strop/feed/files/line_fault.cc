@@ -14,8 +14,11 @@ constexpr size_t kExcerpt = 80;
 
 // Arrow counts the rows of what it was given, which are not those of the file.
 std::string WithoutRow(const std::string& message) {
-  const std::string line = message.substr(0, message.find('\n'));
-  return line.substr(0, line.rfind(" in row "));
+  std::string line = message.substr(0, message.find('\n'));
+  line.resize(std::min(line.size(), line.rfind(" in row ")));
+  if (const size_t row = line.find("Row #"); row != std::string::npos)
+    line.erase(row, std::min(line.find(": ", row), line.size() - 2) + 2 - row);
+  return line;
 }
 
 }  // namespace

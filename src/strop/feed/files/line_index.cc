@@ -17,6 +17,7 @@
 #include "strop/feed/files/input_file.h"
 #include "strop/feed/files/line_fault.h"
 #include "strop/feed/files/line_index_store.h"
+#include "strop/feed/interrupt.h"
 
 namespace strop::feed {
 namespace {
@@ -57,6 +58,7 @@ class Indexer {
 
  private:
   void Fill() {
+    CheckInterrupt();
     // As much as there is of an unfinished row, so that a long one is not scanned again and again.
     const size_t had = text_.size();
     const size_t wanted = std::max(had, static_cast<size_t>(std::max<int64_t>(options_.block_bytes, 1)));
@@ -175,8 +177,10 @@ class Indexer {
       const std::string_view row = text.substr(begin, end - begin);
       if (!arrow::util::ValidateUTF8(row)) {
         throw Error(Code::kCorrupt,
-                    fmt::format("{}, line {} (byte {}) is not UTF-8: \"{}\"; write it again as UTF-8",
-                                path_.string(), line, offset_ + static_cast<int64_t>(begin), Excerpt(row)));
+                    fmt::format("{}, line {} (byte {}) is not UTF-8: \"{}\"; {}", path_.string(), line,
+                                offset_ + static_cast<int64_t>(begin), Excerpt(row),
+                                row.starts_with("\x1f\x8b") ? "it is compressed by gzip: decompress it"
+                                                            : "write it again as UTF-8"));
       }
       begin = end;
     }

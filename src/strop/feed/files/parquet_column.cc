@@ -44,14 +44,12 @@ void PutRuns(const parquet::FixedLenByteArray* values, int64_t count, size_t byt
   }
 }
 
-// Whether a list begins at every size-th level and nowhere else.
-bool ListsOf(int64_t size, const int16_t* repetition, int64_t rows) {
-  int wrong = 0;
-  for (int64_t row = 0; row < rows; ++row, repetition += size) {
-    wrong |= repetition[0];
-    for (int64_t i = 1; i < size; ++i) wrong |= repetition[i] ^ 1;
+// Whether each row's levels are those of a list as long as `one`, which begins at its first.
+bool ListsOf(const std::vector<int16_t>& one, const int16_t* repetition, int64_t rows) {
+  for (int64_t row = 0; row < rows; ++row, repetition += one.size()) {
+    if (std::memcmp(repetition, one.data(), one.size() * sizeof(int16_t)) != 0) return false;
   }
-  return wrong == 0;
+  return true;
 }
 
 }  // namespace
@@ -102,7 +100,11 @@ void PlainColumnReader::ReadValues(parquet::ColumnReader& reader, const PlainCol
   const bool leveled = reader.descr()->max_definition_level() > 0;
   values_.resize(std::max(values_.size(), sizeof(Value) * static_cast<size_t>(piece * size)));
   if (leveled) definition_.resize(std::max(definition_.size(), static_cast<size_t>(piece * size)));
-  if (plain.list_size > 0) repetition_.resize(definition_.size());
+  if (plain.list_size > 0) {
+    repetition_.resize(definition_.size());
+    list_.assign(static_cast<size_t>(size), 1);
+    list_[0] = 0;
+  }
   auto* const values = reinterpret_cast<Value*>(values_.data());
   int16_t* const definition = leveled ? definition_.data() : nullptr;
   int16_t* const repetition = plain.list_size > 0 ? repetition_.data() : nullptr;
@@ -128,7 +130,7 @@ void PlainColumnReader::ReadValues(parquet::ColumnReader& reader, const PlainCol
     }
     held += levels;
     const int64_t whole = held / size;
-    if (repetition != nullptr && !ListsOf(size, repetition, whole)) {
+    if (repetition != nullptr && !ListsOf(list_, repetition, whole)) {
       throw Error(Code::kCorrupt,
                   fmt::format("column {} has a list that is not of its type's {} values in rows "
                               "{} to {} of the row group",

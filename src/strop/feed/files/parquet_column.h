@@ -42,6 +42,7 @@ class PlainColumnReader {
 
   std::vector<uint8_t> values_;
   std::vector<int16_t> definition_, repetition_;
+  std::vector<int16_t> list_;  // repetition levels of one row's list
 };
 
 }  // namespace strop::feed

@@ -1,5 +1,9 @@
 #include "strop/feed/files/sample_chunks.h"
 
+#include <fmt/format.h>
+
+#include "strop/base/error.h"
+
 namespace strop::feed {
 
 std::vector<std::pair<size_t, size_t>> CutSamples(const std::vector<int64_t>& bytes,
@@ -16,6 +20,19 @@ std::vector<std::pair<size_t, size_t>> CutSamples(const std::vector<int64_t>& by
     begin = end;
   }
   return runs;
+}
+
+void PutSampleFile(RowSink& sink, size_t column, int64_t row, const uint8_t* bytes, size_t size,
+                   const std::filesystem::path& path, std::string_view key) {
+  try {
+    sink.PutRagged(column, row, bytes, size);
+  } catch (const Error& error) {
+    throw Error(
+        error.code(),
+        fmt::format("{}{}: {}; mend it or leave it out, or let the one after it stand in by "
+                    "on_error = \"skip\"",
+                    path.string(), key.empty() ? "" : fmt::format(", sample \"{}\"", key), error.what()));
+  }
 }
 
 }  // namespace strop::feed

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,11 @@ struct SampleOptions {
 // Runs of consecutive samples, begin and end of each.
 std::vector<std::pair<size_t, size_t>> CutSamples(const std::vector<int64_t>& bytes,
                                                   const SampleOptions& options);
+
+// Puts a sample's file. What the readers' transforms find wrong with it is an error that names it, and says
+// how to go on without it. `key`: of the sample in an archive, else empty.
+void PutSampleFile(RowSink& sink, size_t column, int64_t row, const uint8_t* bytes, size_t size,
+                   const std::filesystem::path& path, std::string_view key);
 
 // A WebDataset archive: the columns of its first sample; "cls" is an int64, "__key__" the sample's name, all
 // else the file's bytes. Throws as IndexTar.

@@ -128,7 +128,7 @@ class TarChunks final : public ChunkFile {
       const uint8_t* const values = archive + part.offset;
       const auto size = static_cast<size_t>(part.size);
       if (columns_[c].ragged()) {
-        sink.PutRagged(c, row, values, size);
+        PutSampleFile(sink, c, row, values, size, path_, sample.key);
       } else {
         const int64_t number = Class(sample, {reinterpret_cast<const char*>(values), size});
         sink.Put(c, row, 1, reinterpret_cast<const uint8_t*>(&number));

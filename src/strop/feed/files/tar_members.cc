@@ -11,6 +11,7 @@
 #include "strop/base/error.h"
 #include "strop/data/table.h"
 #include "strop/feed/files/input_file.h"
+#include "strop/feed/interrupt.h"
 
 namespace strop::feed {
 namespace {
@@ -24,6 +25,7 @@ class TarReader {
 
   void Run(const std::function<void(const TarMember&)>& member) {
     while (ReadHeader()) {
+      CheckInterrupt();
       const char type = header_[156];
       int64_t bytes = Number(124, 12, "size");
       if (type == 'L') {

@@ -1,6 +1,9 @@
 #include "strop/feed/flight/client.h"
 
+#include <atomic>
 #include <chrono>
+#include <future>
+#include <thread>
 #include <utility>
 
 #include <arrow/flight/client.h>
@@ -11,12 +14,14 @@
 
 #include "strop/base/error.h"
 #include "strop/feed/flight/protocol.h"
+#include "strop/feed/interrupt.h"
 
 namespace strop::feed::flight {
 namespace {
 
 constexpr double kInfoSeconds = 10;
 constexpr double kChunkSeconds = 60;
+constexpr std::chrono::seconds kGrace(1);  // for a call that nobody needs any more
 
 using arrow::flight::FlightClient;
 
@@ -25,7 +30,27 @@ struct Remote {
   arrow::flight::Location location;
   std::string name;
   std::vector<data::Column> columns;
+  mutable std::atomic<bool> cancelled = false;
 };
+
+// A call to a service that may hang, in a thread of its own: `check`, asked meanwhile, may throw, and then a
+// call that does not end soon is left to end unattended, at its deadline. Flight has no way to cancel one
+// before the first answer.
+template <class Call, class Check>
+auto Attended(Call call, Check check) {
+  std::packaged_task<decltype(call())()> task(std::move(call));
+  auto answer = task.get_future();
+  std::thread(std::move(task)).detach();
+  while (answer.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+    try {
+      check();
+    } catch (...) {
+      answer.wait_for(kGrace);
+      throw;
+    }
+  }
+  return answer.get();
+}
 
 std::unique_ptr<FlightClient> Connect(const Remote& remote) {
   auto client = FlightClient::Connect(remote.location);
@@ -49,9 +74,15 @@ class RemoteReader final : public ChunkReader {
     arrow::flight::FlightCallOptions options;
     options.timeout = arrow::flight::TimeoutDuration(kChunkSeconds);
     const std::string what = fmt::format("{}, row group {}", remote_->uri, chunk);
-    auto stream = client_->DoGet(options, arrow::flight::Ticket{content.ToJson()});
-    CheckFlight(stream.status(), what);
-    auto table = (*stream)->ToTable();
+    auto table = Attended(
+        [client = client_, options,
+         ticket = arrow::flight::Ticket{content.ToJson()}]() -> arrow::Result<std::shared_ptr<arrow::Table>> {
+          ARROW_ASSIGN_OR_RAISE(const auto stream, client->DoGet(options, ticket));
+          return stream->ToTable();
+        },
+        [&] {
+          if (remote_->cancelled) throw Error(Code::kCancelled, what + ": the loader was closed");
+        });
     CheckFlight(table.status(), what);
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return *table;
@@ -61,7 +92,7 @@ class RemoteReader final : public ChunkReader {
 
  private:
   std::shared_ptr<const Remote> remote_;
-  std::unique_ptr<FlightClient> client_;
+  std::shared_ptr<FlightClient> client_;
   std::vector<uint8_t> scratch_;
   double seconds_ = 0;
 };
@@ -88,8 +119,10 @@ class RemoteSource final : public Source {
 
     arrow::flight::FlightCallOptions options;
     options.timeout = arrow::flight::TimeoutDuration(kInfoSeconds);
-    auto info =
-        Connect(*remote)->GetFlightInfo(options, arrow::flight::FlightDescriptor::Path({remote->name}));
+    auto info = Attended([client = std::shared_ptr(Connect(*remote)), options,
+                          path = arrow::flight::FlightDescriptor::Path(
+                              {remote->name})] { return client->GetFlightInfo(options, path); },
+                         CheckInterrupt);
     CheckFlight(info.status(), uri);
     arrow::ipc::DictionaryMemo memo;
     auto full = (*info)->GetSchema(&memo);
@@ -108,6 +141,7 @@ class RemoteSource final : public Source {
   std::unique_ptr<ChunkReader> NewReader(int64_t) const override {
     return std::make_unique<RemoteReader>(remote_);
   }
+  void Cancel() const noexcept override { remote_->cancelled = true; }
 
  private:
   std::shared_ptr<const Remote> remote_;

@@ -15,7 +15,7 @@ constexpr size_t kFewestIntervals = 3;  // of a level: fewer tell no variance
 constexpr size_t kMostIntervals = 6;    // 12 levels of 7 intervals of 0.1 s stay within search_seconds
 constexpr double kSteady = 0.01;        // relative standard error at which a level is known
 constexpr size_t kRecent = 8;           // intervals that must agree on a shift
-constexpr int kStorageReaders = 4;      // readers a CPU when they mostly wait for the storage
+constexpr int kStorageReaders = 32;     // readers a CPU when they mostly wait for the storage
 constexpr double kWaitsAgain = 0.05;
 
 }  // namespace

@@ -92,7 +92,8 @@ TEST(Governor, EndsWithinATwentiethOfTheSweepsBestInTenSeconds) {
     for (unsigned seed = 0; seed < 20; ++seed) {
       SCOPED_TRACE(testing::Message() << storage.name << ", seed " << seed);
       const Sweep sweep = Exhaust(storage.at, 32);
-      Simulation run({.cpus = 8}, {[&](int n, double) { return storage.at(n); }, 1e18, 0.01}, seed);
+      Simulation run({.cpus = 8, .most = 32}, {[&](int n, double) { return storage.at(n); }, 1e18, 0.01},
+                     seed);
       run.Until(10);
       EXPECT_TRUE(run.governor().advice().settled);
       EXPECT_LT(run.settled(), 10);
@@ -108,7 +109,8 @@ TEST(Governor, FiveTimesTheNoiseStillEndsNearTheBestInTime) {
     for (unsigned seed = 0; seed < 20; ++seed) {
       SCOPED_TRACE(testing::Message() << storage.name << ", seed " << seed);
       const Sweep sweep = Exhaust(storage.at, 32);
-      Simulation run({.cpus = 8}, {[&](int n, double) { return storage.at(n); }, 1e18, 0.05}, seed);
+      Simulation run({.cpus = 8, .most = 32}, {[&](int n, double) { return storage.at(n); }, 1e18, 0.05},
+                     seed);
       run.Until(10);
       EXPECT_GE(run.settled(), 0);
       EXPECT_GE(storage.at(run.readers()), 0.85 * sweep.best) << run.governor().advice().reason;
@@ -121,7 +123,7 @@ TEST(Governor, AKneeOnTheEdgeOfTheToleranceCostsAtMostOneReaderMore) {
   const auto at = [](int n) { return Scaling{100, 0.1, 0.05, 0}.At(n); };
   const Sweep sweep = Exhaust(at, 32);
   for (unsigned seed = 0; seed < 20; ++seed) {
-    Simulation run({.cpus = 8}, {[&](int n, double) { return at(n); }, 1e18, 0.01}, seed);
+    Simulation run({.cpus = 8, .most = 32}, {[&](int n, double) { return at(n); }, 1e18, 0.01}, seed);
     run.Until(10);
     EXPECT_GE(at(run.readers()), 0.95 * sweep.best) << seed;
     EXPECT_LE(run.readers(), sweep.knee + 1) << seed;
@@ -143,7 +145,7 @@ TEST(Governor, AStorageThatChangesHalfwayIsFollowed) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE(seed);
     const auto at = [](int n, double time) { return std::min(100.0 * n, time < 20 ? 1020.0 : 350.0); };
-    Simulation run({.cpus = 8}, {at}, seed);
+    Simulation run({.cpus = 8, .most = 32}, {at}, seed);
     run.Until(19);
     EXPECT_EQ(run.readers(), 10);
     run.Until(31);
@@ -156,7 +158,7 @@ TEST(Governor, ACapThatRisesIsFoundByTheRecheck) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE(seed);
     const auto at = [](int n, double time) { return std::min(100.0 * n, time < 20 ? 350.0 : 1020.0); };
-    Simulation run({.cpus = 8}, {at}, seed);
+    Simulation run({.cpus = 8, .most = 32}, {at}, seed);
     run.Until(19);
     EXPECT_EQ(run.readers(), 4);
     run.Until(60);
@@ -167,7 +169,7 @@ TEST(Governor, ACapThatRisesIsFoundByTheRecheck) {
 TEST(Governor, RechecksDoNotWanderOff) {
   for (unsigned seed = 0; seed < 10; ++seed) {
     SCOPED_TRACE(seed);
-    Simulation run({.cpus = 8}, {[](int n, double) { return std::min(100.0 * n, 550.0); }}, seed);
+    Simulation run({.cpus = 8, .most = 32}, {[](int n, double) { return std::min(100.0 * n, 550.0); }}, seed);
     for (double time = 10; time < 400; time += 5) {
       run.Until(time);
       if (run.governor().advice().settled) {
