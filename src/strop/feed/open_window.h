@@ -33,8 +33,11 @@ struct OpenWindow {
   std::vector<int64_t> offsets;  // of each segment's first row within the window
   int64_t first_batch = 0;
   std::vector<std::shared_ptr<BatchSlot>> slots;
-  int64_t copy_begin = 0;  // positions outside [copy_begin, copy_end) are decoded and left out
+  std::vector<uint8_t*> blocks;  // of the slots' memory, column by column
+  int64_t copy_begin = 0;        // positions outside [copy_begin, copy_end) are decoded and left out
   int64_t copy_end = 0;
+
+  uint8_t* block(size_t column, size_t slot) const { return blocks[column * slots.size() + slot]; }
 
   size_t next_segment = 0;
   size_t unresolved = 0;

@@ -224,6 +224,10 @@ std::shared_ptr<OpenWindow> Pipeline::Open(std::shared_ptr<const EpochOrder> ord
     const bool begun = batch == opened->first_batch && tail;
     opened->slots.push_back(begun ? tail : NewSlot(std::min(size, order->limit() - batch * size)));
   }
+  for (size_t c = 0; c < source_->columns().size(); ++c) {
+    for (const auto& slot : opened->slots)
+      opened->blocks.push_back(static_cast<uint8_t*>(slot->memory[c].get()));
+  }
   opened->order = std::move(order);
   return opened;
 }

@@ -16,9 +16,21 @@ double SecondsSince(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace
 
+// Where the rows go is worked out once, not for each column.
 Scatter::Scatter(const OpenWindow& window, const ScatterRows& rows, int64_t batch_size,
-                 const std::vector<data::Column>& columns)
-    : window_(window), rows_(rows), batch_size_(batch_size), columns_(columns) {}
+                 const std::vector<data::Column>& columns, std::vector<ScatterTarget>& targets)
+    : window_(window), rows_(rows), batch_size_(batch_size), columns_(columns), targets_(targets) {
+  targets_.clear();
+  if (rows_.destinations == nullptr) return;
+  targets_.resize(static_cast<size_t>(rows_.end - rows_.begin));
+  const int64_t origin = window_.first_batch * batch_size_;
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    const int64_t position = PositionOf(static_cast<int64_t>(i));
+    if (position < window_.copy_begin || position >= window_.copy_end) continue;
+    const auto at = static_cast<uint64_t>(position - origin), size = static_cast<uint64_t>(batch_size_);
+    targets_[i] = {static_cast<uint32_t>(at / size), static_cast<uint32_t>(at % size)};
+  }
+}
 
 void Scatter::Put(size_t column, int64_t row, int64_t count, const uint8_t* values) {
   const auto begin = std::chrono::steady_clock::now();
@@ -46,37 +58,37 @@ void Scatter::PutRows(size_t column, std::span<const int64_t> rows, const uint8_
 }
 
 void Scatter::PutRagged(size_t column, int64_t row, const uint8_t* values, size_t bytes) {
-  const auto position = PositionOf(row);
-  if (!position) return;
-  const int64_t batch = *position / batch_size_;
-  Slot(batch).ragged[column]->Put(static_cast<size_t>(*position - batch * batch_size_), values, bytes);
+  const ScatterTarget target = TargetOf(row);
+  if (target.slot == ScatterTarget::kNowhere) return;
+  window_.slots[target.slot]->ragged[column]->Put(target.row, values, bytes);
   const DType dtype = columns_[column].dtype;
-  AddNans(batch, column, CountNan(dtype, values, static_cast<int64_t>(bytes / SizeOf(dtype))));
+  AddNans(target.slot, column, CountNan(dtype, values, static_cast<int64_t>(bytes / SizeOf(dtype))));
 }
 
 RowPlace Scatter::Place(size_t column, int64_t row) {
-  const auto position = PositionOf(row);
-  if (!position) return {nullptr, 0, false};
+  const ScatterTarget target = TargetOf(row);
+  if (target.slot == ScatterTarget::kNowhere) return {nullptr, 0, false};
+  const int64_t position = PositionOf(row - rows_.begin);
   const uint64_t key =
-      MixSeed(window_.key, static_cast<uint64_t>(window_.line->first + *position - window_.window.first));
+      MixSeed(window_.key, static_cast<uint64_t>(window_.line->first + position - window_.window.first));
   if (columns_[column].ragged()) return {nullptr, key, true};
-  return {Block(*position / batch_size_, column) +
-              static_cast<size_t>(*position % batch_size_) * columns_[column].row_bytes(),
-          key, true};
+  return {window_.block(column, target.slot) + target.row * columns_[column].row_bytes(), key, true};
 }
 
 void Scatter::Placed(size_t column, int64_t row) {
-  const int64_t position = *PositionOf(row), batch = position / batch_size_;
-  const size_t at = static_cast<size_t>(position - batch * batch_size_) * columns_[column].row_bytes();
-  AddNans(batch, column, Nans(column, Block(batch, column) + at, 1));
+  const ScatterTarget target = TargetOf(row);
+  const uint8_t* const values =
+      window_.block(column, target.slot) + target.row * columns_[column].row_bytes();
+  AddNans(target.slot, column, Nans(column, values, 1));
 }
 
-std::optional<int64_t> Scatter::PositionOf(int64_t row) const {
-  if (row < rows_.begin || row >= rows_.end) return std::nullopt;
-  const int64_t i = row - rows_.begin;
-  const int64_t position =
-      window_.window.first + (rows_.destinations == nullptr ? rows_.offset + i : rows_.destinations[i]);
-  return Copied(position) ? std::optional(position) : std::nullopt;
+ScatterTarget Scatter::TargetOf(int64_t row) const {
+  if (row < rows_.begin || row >= rows_.end) return {};
+  if (rows_.destinations != nullptr) return targets_[static_cast<size_t>(row - rows_.begin)];
+  const int64_t position = PositionOf(row - rows_.begin);
+  if (position < window_.copy_begin || position >= window_.copy_end) return {};
+  return {static_cast<uint32_t>(position / batch_size_ - window_.first_batch),
+          static_cast<uint32_t>(position % batch_size_)};
 }
 
 template <class From>
@@ -100,13 +112,14 @@ template <size_t kBytes, class From>
 void Scatter::CopyRows(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes,
                        bool look, From from) {
   const size_t size = kBytes != 0 ? kBytes : bytes;
+  const ScatterTarget* const targets = targets_.data() + first;
+  uint8_t* const* const blocks = window_.blocks.data() + column * window_.slots.size();
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t position = window_.window.first + rows_.destinations[first + i];
-    if (!Copied(position)) continue;
+    const ScatterTarget target = targets[i];
+    if (target.slot == ScatterTarget::kNowhere) continue;
     const uint8_t* const row = values + static_cast<size_t>(from(i)) * size;
-    std::memcpy(Block(position / batch_size_, column) + static_cast<size_t>(position % batch_size_) * size,
-                row, size);
-    if (look) AddNans(position / batch_size_, column, Nans(column, row, 1));
+    std::memcpy(blocks[target.slot] + target.row * size, row, size);
+    if (look) AddNans(target.slot, column, Nans(column, row, 1));
   }
 }
 
@@ -118,9 +131,10 @@ void Scatter::CopyRuns(size_t column, int64_t first, int64_t count, const uint8_
     const int64_t batch = position / batch_size_;
     const int64_t stop = std::min(end, (batch + 1) * batch_size_);
     const uint8_t* const rows = values + static_cast<size_t>(position - origin) * bytes;
-    std::memcpy(Block(batch, column) + static_cast<size_t>(position - batch * batch_size_) * bytes, rows,
-                static_cast<size_t>(stop - position) * bytes);
-    AddNans(batch, column, Nans(column, rows, stop - position));
+    const auto slot = static_cast<size_t>(batch - window_.first_batch);
+    std::memcpy(window_.block(column, slot) + static_cast<size_t>(position - batch * batch_size_) * bytes,
+                rows, static_cast<size_t>(stop - position) * bytes);
+    AddNans(slot, column, Nans(column, rows, stop - position));
     position = stop;
   }
 }

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,11 +20,19 @@ struct ScatterRows {
   const uint32_t* destinations = nullptr;
 };
 
+// A row's place in the batches of a window.
+struct ScatterTarget {
+  static constexpr uint32_t kNowhere = UINT32_MAX;  // not copied
+  uint32_t slot = kNowhere;
+  uint32_t row = 0;
+};
+
 // Copies rows to their places in a window's batches. One thread's.
 class Scatter final : public RowSink {
  public:
+  // `targets`: scratch memory that lives as long, used again from scatter to scatter.
   Scatter(const OpenWindow& window, const ScatterRows& rows, int64_t batch_size,
-          const std::vector<data::Column>& columns);
+          const std::vector<data::Column>& columns, std::vector<ScatterTarget>& targets);
 
   void Put(size_t column, int64_t row, int64_t count, const uint8_t* values) override;
   void PutRows(size_t column, std::span<const int64_t> rows, const uint8_t* values,
@@ -37,17 +44,11 @@ class Scatter final : public RowSink {
   double seconds() const noexcept { return seconds_; }  // spent in Put and PutRows
 
  private:
-  // Of a row of what is read, in the rank's epoch; nullopt when it is not copied.
-  std::optional<int64_t> PositionOf(int64_t row) const;
-  bool Copied(int64_t position) const noexcept {
-    return position >= window_.copy_begin && position < window_.copy_end;
+  int64_t PositionOf(int64_t i) const {
+    return window_.window.first + (rows_.destinations == nullptr ? rows_.offset + i : rows_.destinations[i]);
   }
-  BatchSlot& Slot(int64_t batch) const {
-    return *window_.slots[static_cast<size_t>(batch - window_.first_batch)];
-  }
-  uint8_t* Block(int64_t batch, size_t column) const {
-    return static_cast<uint8_t*>(Slot(batch).memory[column].get());
-  }
+  // Of a row of what is read.
+  ScatterTarget TargetOf(int64_t row) const;
   // Rows i = first, first + 1, …, first + count - 1 after rows_.begin; row i lies at values + from(i) * size.
   // kBytes: the size of a row when it is that of a machine word, so that its copy is one move; else 0.
   // `look`: for NaNs.
@@ -58,19 +59,19 @@ class Scatter final : public RowSink {
   void Copy(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes, bool look,
             From from);
   void CopyRuns(size_t column, int64_t first, int64_t count, const uint8_t* values, size_t bytes);
+  // NaNs of `count` rows that lie one behind the other.
+  int64_t Nans(size_t column, const uint8_t* values, int64_t count) const noexcept {
+    return CountNan(columns_[column].dtype, values, count * ElementCount(columns_[column].shape));
+  }
+  void AddNans(size_t slot, size_t column, int64_t nans) const noexcept {
+    if (nans > 0) window_.slots[slot]->nans[column].fetch_add(nans, std::memory_order_relaxed);
+  }
 
   const OpenWindow& window_;
   const ScatterRows rows_;
   const int64_t batch_size_;
   const std::vector<data::Column>& columns_;
-  // NaNs of `count` rows that lie one behind the other.
-  int64_t Nans(size_t column, const uint8_t* values, int64_t count) const noexcept {
-    return CountNan(columns_[column].dtype, values, count * ElementCount(columns_[column].shape));
-  }
-  void AddNans(int64_t batch, size_t column, int64_t nans) const noexcept {
-    if (nans > 0) Slot(batch).nans[column].fetch_add(nans, std::memory_order_relaxed);
-  }
-
+  std::vector<ScatterTarget>& targets_;  // of every row, where there are destinations
   double seconds_ = 0;
 };
 

@@ -42,7 +42,8 @@ void SegmentReader::ReadChunk(const OpenWindow& window, size_t segment) {
   const int64_t offset = window.offsets[segment];
   const uint32_t* const destinations =
       window.destinations.empty() ? nullptr : window.destinations.data() + offset;
-  Scatter scatter(window, {part.begin, part.end, offset, destinations}, batch_size_, source_->columns());
+  Scatter scatter(window, {part.begin, part.end, offset, destinations}, batch_size_, source_->columns(),
+                  targets_);
   if (on_error_ == OnError::kSkip) {
     numbers_.resize(static_cast<size_t>(part.rows()));
     std::iota(numbers_.begin(), numbers_.end(), part.begin);
@@ -68,7 +69,7 @@ void SegmentReader::ReadRows(const OpenWindow& window, size_t segment) {
       destinations_.push_back(rows[next].destination);
     }
     Scatter scatter(window, {0, static_cast<int64_t>(numbers_.size()), 0, destinations_.data()}, batch_size_,
-                    source_->columns());
+                    source_->columns(), targets_);
     ReadOrSubstitute(chunk, numbers_, 0, scatter, [&] { reader_->ReadRows(chunk, numbers_, scatter); });
   }
 }

@@ -47,6 +47,7 @@ class SegmentReader {
   std::unique_ptr<ChunkReader> reader_;
   std::vector<int64_t> numbers_;
   std::vector<uint32_t> destinations_;
+  std::vector<ScatterTarget> targets_;
   Spent spent_;
 };
 
