@@ -108,15 +108,33 @@ void SumRows(const float* in, int64_t stride, const float* weights, int64_t coun
   }
 }
 
-// The second pass over one row.
-void SumColumns(const int16_t* in, const Weights& weights, uint8_t* out) {
+// The second pass over one row, which goes on for as many values as there are taps. kTaps: how many that are,
+// where the loop over them pays to be none; else 0.
+template <int kTaps>
+void SumTaps(const int16_t* in, const Weights& weights, uint8_t* __restrict out) {
+  const int64_t taps = kTaps > 0 ? kTaps : weights.taps;
   const int shift = weights.precision + kFraction;
   const int16_t* row = weights.fixed.data();
-  for (size_t x = 0; x < weights.first.size(); ++x, row += weights.taps) {
+  for (size_t x = 0; x < weights.first.size(); ++x, row += taps) {
     const int16_t* at = in + weights.first[x];
     int32_t sum = 1 << (shift - 1);
-    for (int32_t i = 0; i < weights.count[x]; ++i) sum += row[i] * at[i];
+    for (int64_t i = 0; i < taps; ++i) sum += row[i] * at[i];
     out[x] = static_cast<uint8_t>(sum >> shift);
+  }
+}
+
+void SumColumns(const int16_t* in, const Weights& weights, uint8_t* out) {
+  switch (weights.taps) {
+    case 1:
+      return SumTaps<1>(in, weights, out);
+    case 2:
+      return SumTaps<2>(in, weights, out);
+    case 3:
+      return SumTaps<3>(in, weights, out);
+    case 4:
+      return SumTaps<4>(in, weights, out);
+    default:
+      return SumTaps<0>(in, weights, out);
   }
 }
 
@@ -134,7 +152,7 @@ void ResampleBytes(const Image& image, const Weights& down, const Weights& acros
   thread_local std::vector<int32_t> sums;
   thread_local std::vector<int16_t> between;
   sums.resize(std::max(sums.size(), static_cast<size_t>(image.width)));
-  between.resize(std::max(between.size(), static_cast<size_t>(image.width)));
+  between.resize(std::max(between.size(), static_cast<size_t>(image.width + across.taps)));
   for (int64_t c = 0; c < image.channels; ++c) {
     for (size_t y = 0; y < down.first.size(); ++y, out += across.out) {
       SumRows(image.Row(c, down.first[y]), image.row_stride, &down.fixed[y * static_cast<size_t>(down.taps)],
