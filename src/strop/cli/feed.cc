@@ -441,7 +441,7 @@ int main(int argc, char** argv) {
         b->add_option("--seed", bench.loader.seed, "of the shuffle");
         b->add_option("--window", bench.loader.window, "row groups shuffled together");
         b->add_option("--workers", bench.loader.workers, "reader threads; 0: by usable CPUs");
-        b->add_option("--prefetch", bench.loader.prefetch, "batches ready ahead; 0: two a worker");
+        b->add_option("--prefetch", bench.loader.prefetch, "batches ready ahead; 0: two");
         b->add_option("--on-error", bench.loader.on_error,
                       "what to do with a row group that cannot be read: stop, or skip (another stands in)")
             ->transform(CLI::CheckedTransformer(std::map<std::string, feed::OnError>{

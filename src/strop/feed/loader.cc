@@ -17,6 +17,8 @@
 namespace strop::feed {
 namespace {
 
+constexpr int kPrefetch =
+    2;  // batches, beyond the window that readers are in; not by readers, or memory would grow
 constexpr int kMostWorkers = 8;  // to begin with; the governor adds what is worth it
 
 // Half of the machine is the consumer's.
@@ -62,7 +64,7 @@ class PipelineLoader final : public Loader {
     pipeline.workers = options.workers > 0 ? options.workers : DefaultWorkers();
     pipeline.govern = options.workers == 0;
     pipeline.node = GpuNode(options.gpu);
-    const int64_t prefetch = options.prefetch > 0 ? options.prefetch : 2 * pipeline.workers;
+    const int64_t prefetch = options.prefetch > 0 ? options.prefetch : kPrefetch;
     pipeline.prefetch_rows = prefetch * options.batch_size;
     pipeline.on_error = options.on_error;
     pipeline.trace_share = options.trace_share;
@@ -172,7 +174,7 @@ void LoaderOptions::Validate() const {
   Require(world_size >= 1, "world_size", world_size, "1 or more");
   Require(rank >= 0 && rank < world_size, "rank", rank, "0 to world_size - 1");
   Require(workers >= 0 && workers <= 1024, "workers", workers, "0 (by usable CPUs) to 1024");
-  Require(prefetch >= 0, "prefetch", prefetch, "0 (two a worker) or more");
+  Require(prefetch >= 0, "prefetch", prefetch, "0 (two) or more");
 }
 
 namespace {

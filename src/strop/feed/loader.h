@@ -54,7 +54,7 @@ struct STROP_API LoaderOptions {
   Uneven uneven = Uneven::kRepeat;
   int workers = 0;   // reader threads, at most 1,024; 0: as many as a governor finds worth it
   int gpu = -1;      // the consumer's, as base/topology.h counts them: readers stay near its NUMA node
-  int prefetch = 0;  // batches ready ahead; 0: two a worker
+  int prefetch = 0;  // batches ready ahead; 0: two
   bool drop_last = false;
   OnError on_error = OnError::kStop;
   FileSystem file_system;     // for Parquet and Arrow IPC

@@ -50,7 +50,7 @@ ReaderControl Control(const Pipeline::Options& options) {
 
 size_t OpenWindows(const Pipeline::Options& options, int readers) {
   const int segments = options.order.segments_a_window();
-  return 1 + static_cast<size_t>((2 * readers + segments - 1) / segments);
+  return 1 + static_cast<size_t>((readers + segments - 1) / segments);
 }
 
 // Idle memory kept: what the open windows and the consumer's own batches go round with.

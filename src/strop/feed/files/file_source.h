@@ -21,7 +21,7 @@ STROP_API std::shared_ptr<Source> OpenFiles(const std::vector<std::filesystem::p
                                             const FileSystem& file_system = nullptr);
 
 // One file, opened by one reader.
-class ChunkFile {
+class STROP_API ChunkFile {
  public:
   virtual ~ChunkFile() = default;
   virtual std::vector<int64_t> ChunkRows() = 0;
