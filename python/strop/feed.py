@@ -157,7 +157,8 @@ class Loader:
         if format == "torch":
             import torch
 
-            self._convert = torch.from_dlpack
+            # What torch.from_dlpack calls for a capsule, which is all that comes here: a table of 30 columns feels it.
+            self._convert = getattr(torch._C, "_from_dlpack", torch.from_dlpack)
         elif format == "arrow":
             import pyarrow
 
