@@ -12,8 +12,8 @@ ABOUT = {"vectors": "Feature vectors: float32 [512] and a label",
          "images": "JPEG images: decode, random resized crop, flip, normalise", "table": "A table of 30 columns"}
 INTRODUCTION = """# feed beside its peers
 
-Made by `bench/peers/feed/report.py` from a run of `bench/peers/feed/run.py`, whose docstring says how to repeat it and
-what is counted. Every loader reads the same rows from the page cache, shuffles, and gives torch tensors of the same
+Made by `bench/peers/feed/report.py` from `bench/peers/feed/run.py`, whose docstring says how to repeat it and
+what is counted. The loaders of a workload take turns in one run. Every loader reads the same rows from the page cache, shuffles, and gives torch tensors of the same
 types and shapes; how each is set up is in the docstring of its driver, `bench/peers/feed/NAME_loader.py`. A core is a
 second of CPU time of the loader's whole process tree. Ranges are the slowest and fastest round.
 """
