@@ -1,7 +1,9 @@
 #include "strop/base/threads.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -9,13 +11,16 @@
 #include <string_view>
 
 #include <pthread.h>
+#include <sched.h>
 
+#include "strop/base/log.h"
 #include "strop/base/topology.h"
 
 namespace strop {
 namespace {
 
 namespace fs = std::filesystem;
+constexpr size_t kCpuSets = 8;  // of 1,024 CPUs each: as many as Linux can have
 constexpr double kNoQuota = std::numeric_limits<double>::infinity();
 
 // cpu.max holds "max 100000" or "200000 100000": microseconds of CPU time a period.
@@ -81,6 +86,17 @@ void NameThread(const std::string& name) noexcept {
   char short_name[16] = {};
   name.copy(short_name, 15);
   pthread_setname_np(pthread_self(), short_name);
+}
+
+bool BindThread(const std::vector<int>& cpus) {
+  if (cpus.empty()) return false;
+  std::array<cpu_set_t, kCpuSets> sets{};
+  for (const int cpu : cpus) {
+    if (cpu >= 0) CPU_SET_S(static_cast<size_t>(cpu), sizeof(sets), sets.data());
+  }
+  const int error = pthread_setaffinity_np(pthread_self(), sizeof(sets), sets.data());
+  if (error != 0) Log("base").debug("a thread stays unbound: {}", std::strerror(error));
+  return error == 0;
 }
 
 }  // namespace strop

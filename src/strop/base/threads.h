@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "strop/base/api.h"
 
@@ -18,6 +19,11 @@ STROP_API int UsableCpus();
 
 // Names the calling thread in debuggers and traces (15 bytes).
 STROP_API void NameThread(const std::string& name) noexcept;
+
+// Binds the calling thread; processes that it starts inherit it. False, with a debug log, where the system
+// forbids it. Allocates nothing when it succeeds: a new thread that binds itself first gets its heap on the
+// node that it is bound to.
+STROP_API bool BindThread(const std::vector<int>& cpus);
 
 // A bounded queue between threads that carries an end and an error across them. All members are thread safe.
 template <class T>

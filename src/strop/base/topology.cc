@@ -114,8 +114,20 @@ void StandInForL3(Machine& machine, bool synthetic) {
   for (auto& cpu : machine.cpus) cpu.l3 = cpu.node;
 }
 
+size_t ShareOfL2(hwloc_topology_t topology) {
+  size_t least = 0;
+  for (hwloc_obj_t l2 = nullptr;
+       (l2 = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_L2CACHE, l2)) != nullptr;) {
+    const int cores = hwloc_get_nbobjs_inside_cpuset_by_type(topology, l2->cpuset, HWLOC_OBJ_CORE);
+    const size_t share = l2->attr->cache.size / static_cast<size_t>(std::max(1, cores));
+    if (least == 0 || share < least) least = share;
+  }
+  return least;
+}
+
 Machine Describe(hwloc_topology_t topology, bool synthetic) {
   Machine out;
+  out.l2_bytes = ShareOfL2(topology);
   for (hwloc_obj_t node = nullptr;
        (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node)) != nullptr;) {
     out.nodes.push_back({static_cast<int>(node->os_index), PackageOf(topology, node), CpuIds(node->cpuset)});

@@ -50,6 +50,7 @@ struct STROP_API Machine {
   std::vector<Cpu> cpus;  // by id
   std::vector<Node> nodes;
   std::vector<L3> l3s;                        // without one a node's CPUs count as one domain
+  size_t l2_bytes = 0;                        // a core's share of the smallest L2; 0: not told
   std::vector<std::vector<double>> distance;  // between nodes as ACPI's SLIT has it, 10 at home; or empty
   std::vector<Gpu> gpus;
 

@@ -28,6 +28,7 @@
 #include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
+#include "strop/base/threads.h"
 #include "strop/base/topology.h"
 #include "strop/feed/loader.h"
 #include "strop/feed/workers/placement.h"
@@ -53,7 +54,7 @@ int NodeOfThisThread() {
 }
 
 void Bind(const std::vector<int>& cpus) {
-  if (!strop::feed::BindThread(cpus)) throw strop::Error(strop::Code::kInternal, "a thread stays unbound");
+  if (!strop::BindThread(cpus)) throw strop::Error(strop::Code::kInternal, "a thread stays unbound");
 }
 
 void MoveTo(int node, const std::vector<int>& cpus) {

@@ -217,7 +217,9 @@ class IpcChunks final : public ChunkFile {
   // page faults of a mapping.
   void ReadPlain(size_t column, int64_t place, int64_t rows, int64_t slice_bytes, RowSink& sink) {
     const auto row_bytes = static_cast<int64_t>(columns_[column].row_bytes());
-    const int64_t piece = slice_bytes > 0 ? std::clamp<int64_t>(slice_bytes / row_bytes, 1, rows) : rows;
+    // Each read of a remote file waits for an answer.
+    const bool sliced = slice_bytes > 0 && File()->local();
+    const int64_t piece = sliced ? std::clamp<int64_t>(slice_bytes / row_bytes, 1, rows) : rows;
     scratch_.resize(
         static_cast<size_t>(std::max<int64_t>(piece * row_bytes, static_cast<int64_t>(scratch_.size()))));
     for (int64_t row = 0; row < rows; row += piece) {

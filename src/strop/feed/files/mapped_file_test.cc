@@ -65,7 +65,8 @@ TEST_F(MappedFileTest, AFileThatIsNotThereIsNamed) {
   EXPECT_NE(std::string(error.what()).find("none"), std::string::npos);
 }
 
-// What is not of a mapping ends the process as it would have: by the signal, or by what a sanitizer makes of it.
+// What is not of a mapping ends the process as it would have: by the signal, or by what a sanitizer makes of
+// it.
 TEST_F(MappedFileTest, AnotherBusErrorIsNotSwallowed) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const MappedFile file(Write(kPage));

@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kFewestIntervals = 3;  // of a level: fewer tell no variance
 constexpr size_t kMostIntervals = 6;    // 12 levels of 7 intervals of 0.1 s stay within search_seconds
+constexpr double kTrusted = 0.02;       // relative error of the law that describes its levels
 constexpr double kSteady = 0.01;        // relative standard error at which a level is known
 constexpr size_t kRecent = 8;           // intervals that must agree on a shift
 constexpr int kStorageReaders = 32;     // readers a CPU when they mostly wait for the storage
@@ -130,7 +131,7 @@ void Governor::Refine() {
   int below = 0;
   int enough = levels_.rbegin()->first;
   for (const auto& [readers, level] : levels_) {
-    if (level.mean >= (1 - options_.tolerance) * Best()) {
+    if (Enough(readers, level)) {
       enough = readers;
       break;
     }
@@ -150,6 +151,14 @@ void Governor::Refine() {
                                                             100 * options_.tolerance);
   Settle(enough, fmt::format("{} reader{}: {}; {}", enough, enough == 1 ? "" : "s", why,
                              law_ ? law_->Text() : "nothing was delivered"));
+}
+
+// Where the law describes what was measured, it decides: near the tolerance's edge one level's noise would.
+bool Governor::Enough(int readers, const Level& level) const {
+  if (!law_ || law_->error > kTrusted) return level.mean >= (1 - options_.tolerance) * Best();
+  double best = 0;
+  for (const auto& [measured, unused] : levels_) best = std::max(best, law_->At(measured));
+  return law_->At(readers) >= (1 - options_.tolerance) * best;
 }
 
 int Governor::Bisect(int below, int enough) const {

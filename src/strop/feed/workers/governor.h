@@ -69,6 +69,7 @@ class STROP_API Governor {
   void EndLevel();
   void Rise(const Level& level);
   void Refine();
+  bool Enough(int readers, const Level& level) const;
   int Bisect(int below, int enough) const;
   void Settle(int readers, const std::string& reason);
   void Watch(double rate, const Observation& seen);

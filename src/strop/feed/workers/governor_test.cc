@@ -130,6 +130,16 @@ TEST(Governor, AKneeOnTheEdgeOfTheToleranceCostsAtMostOneReaderMore) {
   }
 }
 
+// Up to 64 readers of a storage that only waits: 60 give 93.8% of the best and 61 give 95.3%.
+TEST(Governor, TheLawDecidesWhereOneLevelsNoiseWouldReachTheTolerance) {
+  const auto at = [](int n) { return 20.0 * n; };
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    Simulation run({.cpus = 2, .most = 64}, {[&](int n, double) { return at(n); }, 1e18, 0.01}, seed);
+    run.Until(10);
+    EXPECT_EQ(run.readers(), Exhaust(at, run.governor().limit()).knee) << seed;
+  }
+}
+
 TEST(Governor, TheSameObservationsGiveTheSameAnswers) {
   const World world{[](int n, double) { return std::min(20.0 * n, 250.0); }, 1e18, 0.05};
   Simulation a({.cpus = 8}, world, 3), b({.cpus = 8}, world, 3);

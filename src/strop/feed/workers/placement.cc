@@ -1,13 +1,10 @@
 #include "strop/feed/workers/placement.h"
 
 #include <linux/mempolicy.h>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <map>
 #include <set>
@@ -23,10 +20,9 @@
 namespace strop::feed {
 namespace {
 
-constexpr int64_t kLeastChunk = 256 << 10;
+constexpr int64_t kLeastChunk = 64 << 10;
 constexpr int64_t kMostChunk = 8 << 20;
 constexpr int64_t kChunkWithoutL3 = 1 << 20;
-constexpr size_t kCpuSets = 8;  // of 1,024 CPUs each: as many as Linux can have
 
 std::vector<const Machine::Cpu*> Usable(const Machine& machine, const PlacementRequest& request) {
   std::vector<const Machine::Cpu*> out;
@@ -106,25 +102,29 @@ std::vector<int> Shared(const std::vector<const Machine::Cpu*>& order, const Mac
   return out;
 }
 
+// Half of a reader's share of its L3, or an eighth of its L2 where that is less. Of the L3 a guest sees all,
+// and shares it with others whom it does not see.
 std::string SizeChunks(const Machine& machine, std::vector<ReaderPlace>& readers) {
   std::map<int, int> sharing;
   for (const auto& reader : readers) ++sharing[reader.l3];
+  const auto by_l2 = static_cast<int64_t>(machine.l2_bytes) / 8;
   std::string out;
   std::set<int> said;
   for (auto& reader : readers) {
     const auto bytes = static_cast<int64_t>(machine.l3s.at(static_cast<size_t>(reader.l3)).bytes);
     const int count = sharing[reader.l3];
-    const int64_t share = bytes / count / 2;
-    reader.chunk_bytes = bytes == 0 ? kChunkWithoutL3 : std::clamp(share, kLeastChunk, kMostChunk);
+    const int64_t share = bytes == 0 ? kChunkWithoutL3 : bytes / count / 2;
+    const int64_t fits = by_l2 > 0 ? std::min(share, by_l2) : share;
+    reader.chunk_bytes = std::clamp(fits, kLeastChunk, kMostChunk);
     if (!said.insert(reader.l3).second) continue;
     if (!out.empty()) out += "; ";
-    out += bytes == 0
-               ? fmt::format("L3 {}: its size is not told, so {} KiB", reader.l3, kChunkWithoutL3 >> 10)
-               : fmt::format("L3 {}: {} KiB / {} reader{} / 2 = {} KiB", reader.l3, bytes >> 10, count,
-                             count == 1 ? "" : "s", share >> 10);
-    if (bytes > 0 && share != reader.chunk_bytes)
+    out += bytes == 0 ? fmt::format("L3 {}: its size is not told, so {} KiB", reader.l3, share >> 10)
+                      : fmt::format("L3 {}: {} KiB / {} reader{} / 2 = {} KiB", reader.l3, bytes >> 10, count,
+                                    count == 1 ? "" : "s", share >> 10);
+    if (fits < share) out += fmt::format(", an eighth of L2 is {} KiB", fits >> 10);
+    if (fits != reader.chunk_bytes)
       out +=
-          fmt::format(", {} {} KiB", share < kLeastChunk ? "at least" : "at most", reader.chunk_bytes >> 10);
+          fmt::format(", {} {} KiB", fits < kLeastChunk ? "at least" : "at most", reader.chunk_bytes >> 10);
   }
   return out;
 }
@@ -199,17 +199,6 @@ std::string Placement::Text() const {
                        readers[i].overflow ? "  (overflow)" : "");
   }
   return out + "placement: " + reason + "\nchunks: " + chunks;
-}
-
-bool BindThread(const std::vector<int>& cpus) {
-  if (cpus.empty()) return false;
-  std::array<cpu_set_t, kCpuSets> sets{};
-  for (const int cpu : cpus) {
-    if (cpu >= 0) CPU_SET_S(static_cast<size_t>(cpu), sizeof(sets), sets.data());
-  }
-  const int error = pthread_setaffinity_np(pthread_self(), sizeof(sets), sets.data());
-  if (error != 0) Log("feed").debug("a thread stays unbound: {}", std::strerror(error));
-  return error == 0;
 }
 
 bool PreferNode(void* data, size_t bytes, int node) {

@@ -23,7 +23,7 @@ struct STROP_API ReaderPlace {
   std::vector<int> cpus;    // that it may run on
   int node = 0;             // of the operating system: of these CPUs and of its buffers
   int l3 = 0;               // in Machine::l3s
-  int64_t chunk_bytes = 0;  // its share of that L3
+  int64_t chunk_bytes = 0;  // what fits its caches
   bool overflow = false;    // on another node than the consumer's, which is full
 };
 
@@ -40,16 +40,13 @@ struct STROP_API Placement {
 // Where each reader runs and keeps its memory: a pure function. The consumer's node first, its L3 first; a
 // core each before second hyper-threads, the consumer's core last; the nearest other node only once the
 // node's usable CPUs are taken; readers beyond all CPUs share an L3 domain of the consumer's node. The chunk
-// is half of the reader's share of its L3, 256 KiB to 8 MiB: the other half is for the rows it copies to.
-// Throws kInvalidArgument for no workers, CPUs or nodes that the machine has not.
+// is half of the reader's share of its L3, the other half being for the rows it copies to, or an eighth of
+// its L2 where that is less; 64 KiB to 8 MiB. Throws kInvalidArgument for no workers, CPUs or nodes that the
+// machine has not.
 STROP_API Placement PlanPlacement(const Machine& machine, const PlacementRequest& request);
 
 // The same for this process: its affinity, its quota, the calling thread's CPU.
 STROP_API Placement PlanHere(int workers, std::optional<int> consumer_node = std::nullopt);
-
-// Binds the calling thread. False, with a debug log, where the system forbids it. Allocates nothing when it
-// succeeds: a new thread that binds itself first gets its heap on the node that it is bound to.
-STROP_API bool BindThread(const std::vector<int>& cpus);
 
 // Asks for every page of [data, data + bytes) on that node, moving those that are elsewhere; what else lies
 // on the first and the last comes along, or a block in a heap that other threads had before would lie where

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
+#include "strop/base/threads.h"
 
 namespace strop::feed {
 namespace {
@@ -47,7 +48,7 @@ void ExpectSound(const Machine& machine, const PlacementRequest& request) {
     }
     EXPECT_EQ(reader.overflow, reader.node != plan.node);
     crossing += reader.overflow;
-    EXPECT_GE(reader.chunk_bytes, 256 << 10);
+    EXPECT_GE(reader.chunk_bytes, 64 << 10);
     EXPECT_LE(reader.chunk_bytes, 8 << 20);
   }
   EXPECT_EQ(plan.crossing, crossing);
@@ -122,18 +123,24 @@ TEST(Placement, OverflowGoesToTheNearestNode) {
   EXPECT_EQ(plan.readers[2].node, machine.nodes[1].id);
 }
 
-TEST(Placement, ChunksAreHalfOfTheShareOfL3WithinBounds) {
+TEST(Placement, ChunksAreHalfOfTheShareOfL3OrAnEighthOfL2WithinBounds) {
   const auto chunk = [](const char* text, int workers) {
     const Machine machine = SyntheticMachine(text);
     return PlanPlacement(machine, All(machine, workers)).readers[0].chunk_bytes;
   };
   EXPECT_EQ(chunk("package:1 numa:1 l3:1(size=33554432) core:8 pu:1", 4), 4 << 20);
   EXPECT_EQ(chunk("package:1 numa:1 l3:1(size=33554432) core:8 pu:1", 1), 8 << 20);
-  EXPECT_EQ(chunk("package:1 numa:1 l3:1(size=1048576) core:8 pu:1", 8), 256 << 10);
+  EXPECT_EQ(chunk("package:1 numa:1 l3:1(size=1048576) core:8 pu:1", 8), 64 << 10);
   EXPECT_EQ(chunk("package:1 numa:1 core:8 pu:1", 8), 1 << 20);
-  const Machine small = SyntheticMachine("package:1 numa:1 l3:1(size=1048576) core:8 pu:1");
+  EXPECT_EQ(chunk("package:1 numa:1 l3:1(size=33554432) l2:8(size=2097152) core:1 pu:2", 4), 256 << 10);
+  EXPECT_EQ(chunk("package:1 numa:1 l3:1(size=33554432) l2:2(size=4194304) core:4 pu:1", 4), 128 << 10);
+  EXPECT_EQ(chunk("package:1 numa:1 l3:1(size=33554432) l2:8(size=262144) core:1 pu:1", 4), 64 << 10);
+  const Machine small = SyntheticMachine("package:1 numa:1 l3:1(size=524288) core:8 pu:1");
   EXPECT_THAT(PlanPlacement(small, All(small, 8)).chunks,
-              HasSubstr("1024 KiB / 8 readers / 2 = 64 KiB, at least"));
+              HasSubstr("512 KiB / 8 readers / 2 = 32 KiB, at least 64 KiB"));
+  const Machine guest =
+      SyntheticMachine("package:1 numa:1 l3:1(size=503316480) l2:2(size=2097152) core:1 pu:1");
+  EXPECT_THAT(PlanPlacement(guest, All(guest, 2)).chunks, HasSubstr("an eighth of L2 is 256 KiB"));
 }
 
 TEST(Placement, OneNodeIsANoOpThatSaysSoAndAQuotaIsNamed) {
