@@ -30,6 +30,39 @@ def objective(trial):
 # ---- Study -----------------------------------------------------------------------------------------------------------
 
 
+def test_several_objectives_and_outcome_constraints():
+    study = Study({"x": Float(-10, 10)}, direction=["minimize", "minimize"], seed=1)
+
+    def schaffer(trial):
+        x = trial.params["x"]
+        trial.set_constraint("above", 0.5 - x)  # x >= 0.5
+        return x**2, (x - 2) ** 2
+
+    study.optimize(schaffer, n_trials=25)
+    front = study.best_trials
+    assert len(front) >= 5 and all(0.5 <= t.params["x"] <= 2.1 and t.feasible for t in front)
+    assert front[0].values[0] == front[0].params["x"] ** 2 and front[0].value is None
+    assert {t.sampler for t in study.trials} == {"sobol", "gp"}
+    table = study.to_arrow()
+    assert table["value_1"].to_pylist() == [t.values[1] for t in study.trials]
+
+
+def test_steps_and_constraints_of_the_space_hold():
+    space = Space({"batch": Int(16, 128, step=16), "dropout": Float(0, 0.5, step=0.1), "steps": Int(1, 8)},
+                  constraints=["batch * steps <= 256"])
+    study = Study(space)
+    study.optimize(lambda t: -t.params["batch"] * t.params["steps"] + t.params["dropout"], n_trials=30)
+    for trial in study.trials:
+        assert trial.params["batch"] % 16 == 0 and trial.params["batch"] * trial.params["steps"] <= 256
+        assert round(trial.params["dropout"] * 10, 9).is_integer()
+    assert study.best_value == -256
+    with pytest.raises(strop.InvalidArgument, match='"width" is not in the space'):
+        Space({"batch": Int(1, 2)}, constraints=["batch * width < 3"])
+    by_run = Study(direction="maximize")
+    by_run.optimize(lambda t: t.suggest_int("n", 0, 100, step=25) + t.suggest_float("x", 0, 1, step=0.25), n_trials=8)
+    assert all(t.params["n"] % 25 == 0 and (4 * t.params["x"]).is_integer() for t in by_run.trials)
+
+
 def test_ask_and_tell():
     study = Study(SPACE, seed=3)
     trial = study.ask()
@@ -135,11 +168,16 @@ def test_what_is_not_built_says_so(tmp_path):
         Study(SPACE, sampler="tpe")
     with pytest.raises(strop.Unsupported, match="pruner"):
         Study(SPACE, pruner="asha")
-    with pytest.raises(strop.Unsupported, match="several objectives"):
-        Study(SPACE, direction=["minimize", "maximize"])
+    with pytest.raises(strop.InvalidArgument, match='direction "up": expected minimize or maximize'):
+        Study(SPACE, direction=["minimize", "up"])
+    with pytest.raises(strop.InvalidArgument, match="0: 1 values: .* has 2 objectives"):
+        two = Study(SPACE, direction=["minimize", "maximize"])
+        two.tell(two.ask(), 1.0)
+    with pytest.raises(strop.FailedPrecondition, match="Pareto front"):
+        two.best_trial  # noqa: B018
     with pytest.raises(strop.NotFound, match='study "s" is not in'):
         Study.load(f"sqlite:///{tmp_path}/none.db", "s")
-    with pytest.raises(strop.FailedPrecondition, match="no finished trial"):
+    with pytest.raises(strop.FailedPrecondition, match="no finished and feasible trial"):
         Study(SPACE).best_value  # noqa: B018
     Study(SPACE, storage=f"sqlite:///{tmp_path}/s.db")
     with pytest.raises(strop.AlreadyExists):

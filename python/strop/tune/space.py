@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from strop import InvalidArgument, _tune
@@ -12,28 +12,32 @@ __all__ = ["Choice", "Float", "Int", "Space"]
 
 @dataclass(frozen=True)
 class Float:
-    """A real number from low to high, drawn in its logarithm if `log`; active only under `when`."""
+    """A real number from low to high, drawn in its logarithm if `log`, or one of low, low + step, …; active only under
+    `when`."""
 
     low: float
     high: float
     log: bool = False
+    step: float | None = None
     when: Mapping = field(default_factory=dict)
 
     def _parameter(self, name):
-        return _tune.Parameter.float(name, float(self.low), float(self.high), self.log, dict(self.when))
+        return _tune.Parameter.float(name, float(self.low), float(self.high), self.log, float(self.step or 0),
+                                     dict(self.when))
 
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number from low to high, both included."""
+    """A whole number from low to high, both included, drawn in its logarithm if `log`, or in steps."""
 
     low: int
     high: int
     log: bool = False
+    step: int = 1
     when: Mapping = field(default_factory=dict)
 
     def _parameter(self, name):
-        return _tune.Parameter.int(name, self.low, self.high, self.log, dict(self.when))
+        return _tune.Parameter.int(name, self.low, self.high, self.log, self.step, dict(self.when))
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,15 @@ class Choice:
 
 
 class Space:
-    """Named parameters; `when={"opt": "sgd"}` makes one active only where that choice has that value.
+    """Named parameters; `when={"opt": "sgd"}` makes one active only where that choice has that value. `constraints` are
+    what they must keep to, as "batch * accumulate <= 512".
 
-    Raises strop.InvalidArgument naming the parameter and what is wrong with it.
+    Raises strop.InvalidArgument naming the parameter or constraint and what is wrong with it.
     """
 
-    def __init__(self, parameters: Mapping[str, Float | Int | Choice] | None = None):
+    def __init__(self, parameters: Mapping[str, Float | Int | Choice] | None = None, constraints: Iterable[str] = ()):
         self.parameters = dict(parameters or {})
+        self.constraints = list(constraints)
         made = []
         for name, domain in self.parameters.items():
             if not isinstance(domain, (Float, Int, Choice)):
@@ -66,7 +72,7 @@ class Space:
                 made.append(domain._parameter(name))
             except TypeError:
                 raise InvalidArgument(f'parameter "{name}": {domain!r} has a value of a wrong type') from None
-        self._space = _tune.Space(made)
+        self._space = _tune.Space(made, self.constraints)
 
     def check(self, params: Mapping) -> None:
         """Raises strop.InvalidArgument unless `params` is one configuration of the space."""
@@ -76,4 +82,5 @@ class Space:
         return isinstance(other, Space) and self._space == other._space
 
     def __repr__(self):
-        return f"Space({self.parameters!r})"
+        constraints = f", {self.constraints!r}" if self.constraints else ""
+        return f"Space({self.parameters!r}{constraints})"

@@ -27,17 +27,33 @@ class TrialPruned(Exception):
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """A trial as the store has it. `state`: running, done, failed or pruned; times are Unix seconds."""
+    """A trial as the store has it.
+
+    state: running, done, failed or pruned; values: one an objective; violations: of outcome constraints, infeasible
+    where one is above 0; sampler and reason: who suggested it and why that one; times are Unix seconds.
+    """
 
     number: int
     state: str
     params: dict
-    value: float | None
+    values: list[float]
+    violations: list[float]
     error: str
+    sampler: str
+    reason: str
     attempts: int
     started: float
     finished: float
     _study: object = field(repr=False, compare=False)
+
+    @property
+    def value(self) -> float | None:
+        """With one objective."""
+        return self.values[0] if len(self.values) == 1 else None
+
+    @property
+    def feasible(self) -> bool:
+        return all(violation <= 0 for violation in self.violations)
 
     @property
     def intermediate_values(self) -> dict[int, float]:
@@ -55,19 +71,25 @@ class Trial:
         self._study = study
         self.number = number
         self.params = params
+        self._violations = {}
 
     def _suggest(self, name, domain):
         self.params[name] = self._study.suggest(self.number, domain._parameter(name))
         return self.params[name]
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return self._suggest(name, Float(low, high, log))
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None,
+                      log: bool = False) -> float:
+        return self._suggest(name, Float(low, high, log, step))
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        return self._suggest(name, Int(low, high, log))
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return self._suggest(name, Int(low, high, log, step))
 
     def suggest_categorical(self, name: str, choices: Iterable):
         return self._suggest(name, Choice(list(choices)))
+
+    def set_constraint(self, name: str, value: float) -> None:
+        """How far the trial breaks an outcome constraint: 0 or less where it keeps to it."""
+        self._violations[name] = float(value)
 
     def report(self, value: float, step: int) -> None:
         """An intermediate value; a step reported twice keeps the later one."""
@@ -81,17 +103,15 @@ class Trial:
 class Study:
     """A search for the parameters with the best value, kept in a store and resumed from it.
 
-    storage: "sqlite:///study.db" or a path; None keeps it in memory. sampler: auto, gp, random, sobol or grid.
+    direction: "minimize" or "maximize", or a list of them for several objectives. storage: "sqlite:///study.db" or a
+    path; None keeps it in memory. sampler: auto, gp, random, sobol or grid.
     Without a space, trials define it through trial.suggest_float and the like. What a call has returned from is on
     disk. Threads and processes may share a study.
     """
 
-    def __init__(self, space: Space | None = None, direction: str = "minimize", sampler: str = "auto", pruner=None,
+    def __init__(self, space: Space | None = None, direction: str | list[str] = "minimize", sampler: str = "auto", pruner=None,
                  storage: str | None = None, study_name: str = "study", seed: int = 0, load_if_exists: bool = True,
                  warm_start=None):
-        if not isinstance(direction, str):
-            raise strop.Unsupported(f"direction {direction!r}: several objectives are not built yet; expected "
-                                    "'minimize' or 'maximize'")
         if not isinstance(sampler, str):
             raise strop.InvalidArgument(f"sampler {sampler!r}: expected 'auto', 'gp', 'random', 'sobol' or 'grid'")
         if pruner is not None:
@@ -111,7 +131,8 @@ class Study:
 
     def _open(self, storage, name, space, direction, sampler, seed, load_if_exists, must_exist):
         inner = (space or Space())._space
-        self._study = _tune.Study(storage or "sqlite://", name, inner, direction, sampler, seed, load_if_exists,
+        directions = [direction] if isinstance(direction, str) else list(direction)
+        self._study = _tune.Study(storage or "sqlite://", name, inner, directions, sampler, seed, load_if_exists,
                                   must_exist)
         self._stop = threading.Event()
 
@@ -120,8 +141,15 @@ class Study:
         return self._study.name
 
     @property
+    def directions(self) -> list[str]:
+        return self._study.directions
+
+    @property
     def direction(self) -> str:
-        return "minimize" if self._study.minimize else "maximize"
+        """With one objective."""
+        if len(self.directions) > 1:
+            raise strop.FailedPrecondition(f"the study has {len(self.directions)} objectives: ask for directions")
+        return self.directions[0]
 
     @property
     def seed(self) -> int:
@@ -132,8 +160,9 @@ class Study:
         number, _, params, *_ = self._study.ask()
         return Trial(self._study, number, params)
 
-    def tell(self, trial: Trial | int, value: float | None = None, state: str | None = None) -> None:
-        """Ends a trial with its value, or with state="fail" or state="pruned". A value that is not finite fails."""
+    def tell(self, trial: Trial | int, value: float | Iterable[float] | None = None, state: str | None = None) -> None:
+        """Ends a trial with its value (one an objective), or with state="fail" or state="pruned". A value that is not
+        finite fails."""
         number = trial if isinstance(trial, int) else trial.number
         if state is not None and state not in _STATES:
             raise strop.InvalidArgument(f"state {state!r}: expected 'fail', 'pruned' or 'done'")
@@ -144,10 +173,10 @@ class Study:
             self._study.tell_pruned(number, None if value is None else float(value))
         elif value is None:
             raise strop.InvalidArgument(f"trial {number}: expected a value, or state='fail'")
-        elif isinstance(value, (tuple, list)) and len(value) != 1:
-            raise strop.Unsupported(f"trial {number}: {len(value)} values; several objectives are not built yet")
         else:
-            self._study.tell(number, float(value[0] if isinstance(value, (tuple, list)) else value))
+            values = [float(v) for v in value] if isinstance(value, (tuple, list)) else [float(value)]
+            violations = [] if isinstance(trial, int) else list(trial._violations.values())
+            self._study.tell(number, values, violations)
 
     def optimize(self, objective: Callable[[Trial], float], n_trials: int | None = None, n_jobs: int = 1,
                  timeout: float | None = None, catch: tuple = (), callbacks: Iterable[Callable] = ()) -> None:
@@ -230,14 +259,13 @@ class Study:
     def best_trial(self) -> FinishedTrial:
         best = self._study.best()
         if best is None:
-            raise strop.FailedPrecondition(f'study "{self.study_name}" has no finished trial yet')
+            raise strop.FailedPrecondition(f'study "{self.study_name}" has no finished and feasible trial yet')
         return FinishedTrial(*best, self._study)
 
     @property
     def best_trials(self) -> list[FinishedTrial]:
-        """Those that none beats: with one objective, the trials with the best value."""
-        best = self.best_trial
-        return [trial for trial in self.trials if trial.state == "done" and trial.value == best.value]
+        """The feasible trials that none beats, the Pareto front: with one objective, those with the best value."""
+        return [FinishedTrial(*row, self._study) for row in self._study.pareto_front()]
 
     @property
     def best_params(self) -> dict:
@@ -251,7 +279,11 @@ class Study:
         """The trials as a pyarrow.Table, or as a dict of columns where pyarrow is not installed."""
         trials = self.trials
         columns = {name: [getattr(trial, name) for trial in trials]
-                   for name in ("number", "state", "value", "error", "attempts", "started", "finished")}
+                   for name in ("number", "state", "error", "sampler", "attempts", "started", "finished")}
+        objectives = len(self.directions)
+        for i in range(objectives):
+            columns["value" if objectives == 1 else f"value_{i}"] = [
+                trial.values[i] if trial.values else None for trial in trials]
         for name in sorted({name for trial in trials for name in trial.params}):
             values = [trial.params.get(name) for trial in trials]
             kinds = {type(value) for value in values if value is not None}

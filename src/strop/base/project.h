@@ -48,17 +48,20 @@ struct TrainSection {
 struct FloatRange {
   double low = 0, high = 1;
   bool log = false;
+  double step = 0;  // low, low + step, … up to high; 0: continuous
 };
 struct IntRange {
   int64_t low = 0, high = 1;
   bool log = false;
+  int64_t step = 1;
 };
 using ChoiceValue = std::variant<bool, int64_t, double, std::string>;
 struct ChoiceList {
   std::vector<ChoiceValue> values;
 };
 
-// [tune.space.NAME] type = "float" | "int" | "choice"; low, high, log | values; when = { OTHER = VALUE }
+// [tune.space.NAME] type = "float" | "int" | "choice"; low, high, log or step | values; when = { OTHER =
+// VALUE }
 struct ParameterSection {
   std::variant<FloatRange, IntRange, ChoiceList> domain;
   std::map<std::string, ChoiceValue> when;  // active only if each named choice has that value
@@ -66,9 +69,13 @@ struct ParameterSection {
 
 struct TuneSection {
   std::string study = "study";
+  std::string storage;  // URL of the store; empty: strop.db of the loop's directory
   std::map<std::string, ParameterSection> space;
+  std::vector<std::string> constraints;  // of the parameters: "batch * accumulate <= 512"
   int64_t trials = 20;
   int64_t jobs = 1;                    // trainers at a time
+  int64_t cpus = 0, gpus = 0;          // of one trainer, its own; 0: shared
+  int64_t retries = 0;                 // of a trial whose trainer failed
   double budget = 1;                   // of one trial, in the trainer's unit
   std::string metric = "value";        // which reported metric counts
   std::string direction = "minimize";  // maximize

@@ -54,8 +54,15 @@ std::vector<Key> MakeKeys() {
            "of `strop train` after drift");
   Section(keys, "tune", &Project::tune)
       .Add("study", &TuneSection::study, Name(), "name of the study in the store; the same name resumes it")
+      .Add("storage", &TuneSection::storage, Text(),
+           "URL of the store that holds it, as sqlite:////path/study.db; empty: strop.db of the loop's "
+           "directory")
       .Add("trials", &TuneSection::trials, Whole(1, 1'000'000), "trials of the study")
       .Add("jobs", &TuneSection::jobs, Whole(1, 1024), "trainers at a time")
+      .Add("cpus", &TuneSection::cpus, Whole(0, 4096), "of one trainer, its own; 0: all share them")
+      .Add("gpus", &TuneSection::gpus, Whole(0, 1024),
+           "of one trainer, its own, by CUDA_VISIBLE_DEVICES; 0: all share them")
+      .Add("retries", &TuneSection::retries, Whole(0, 100), "of a trial whose trainer failed")
       .Add("budget", &TuneSection::budget, Real(0, 1e12, false), "of one trial, in the trainer's unit")
       .Add("metric", &TuneSection::metric, Name(), "the reported metric that counts")
       .Add("direction", &TuneSection::direction, OneOf({"minimize", "maximize"}),
@@ -65,6 +72,8 @@ std::vector<Key> MakeKeys() {
       .Add("seed", &TuneSection::seed, Seed(), "of the sampler and the trials")
       .Add("trial_timeout", &TuneSection::trial_timeout, Duration(seconds(1), hours(24 * 30)),
            "a trainer silent for so long is stopped")
+      .Add("constraints", &TuneSection::constraints, Words(),
+           "what parameters must keep to, as \"batch * accumulate <= 512\"")
       .Add("space", &TuneSection::space, Space(), "the parameters, see below");
   Section(keys, "compress", &Project::compress)
       .Add("metric", &CompressSection::metric, QualityName(), "of quality")

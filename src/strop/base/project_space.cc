@@ -87,6 +87,11 @@ class ParameterReader {
     }
     const bool fits = std::is_integral_v<T> ? range.low >= lowest_log : range.low > lowest_log;
     if (range.log && !fits) low.Refuse("a logarithmic range begins above 0: raise low or remove log");
+    if (const auto step = Optional("step")) {
+      range.step = kind.read(*step);
+      if (!(range.step > 0)) step->RefuseExpected("a number above 0");
+      if (range.log) step->Refuse("a logarithmic range has no step: remove one of them");
+    }
     return range;
   }
 
@@ -160,8 +165,10 @@ nlohmann::json ParameterJson(const ParameterSection& parameter) {
   nlohmann::json out;
   if (const auto* real = std::get_if<FloatRange>(&parameter.domain)) {
     out = {{"type", "float"}, {"low", real->low}, {"high", real->high}, {"log", real->log}};
+    if (real->step > 0) out["step"] = real->step;
   } else if (const auto* whole = std::get_if<IntRange>(&parameter.domain)) {
     out = {{"type", "int"}, {"low", whole->low}, {"high", whole->high}, {"log", whole->log}};
+    if (whole->step > 1) out["step"] = whole->step;
   } else {
     out = {{"type", "choice"}, {"values", nlohmann::json::array()}};
     for (const ChoiceValue& value : std::get<ChoiceList>(parameter.domain).values)

@@ -43,10 +43,11 @@ tune::Study OpenStudy(const Project& project) {
             "and high",
             project.file.string()));
   tune::StudyOptions options;
-  options.storage = (project.loop.directory / "strop.db").string();
+  options.storage =
+      project.tune.storage.empty() ? (project.loop.directory / "strop.db").string() : project.tune.storage;
   options.name = project.tune.study;
-  options.space = tune::Space::FromProject(project.tune.space);
-  options.direction = project.tune.direction;
+  options.space = tune::Space::FromProject(project.tune);
+  options.directions = {project.tune.direction};
   options.sampler = project.tune.sampler;
   options.seed = project.tune.seed;
   return tune::Study(std::move(options));
@@ -64,6 +65,9 @@ tune::ExecutorOptions Executor(const Project& project, const std::vector<std::st
   options.metric = project.tune.metric;
   options.budget = project.tune.budget;
   options.jobs = project.tune.jobs;
+  options.cpus = project.tune.cpus;
+  options.gpus = project.tune.gpus;
+  options.retries = project.tune.retries;
   options.silence = project.tune.trial_timeout;
   options.timeout = project.train.timeout;
   options.interrupted = Interrupted;
@@ -93,13 +97,13 @@ std::string BestTable(const tune::Study& study, const tune::Space& space, std::v
   constexpr size_t kRows = 5;
   std::erase_if(trials, [](const TrialRecord& trial) { return trial.state != TrialState::kDone; });
   std::stable_sort(trials.begin(), trials.end(), [&](const TrialRecord& a, const TrialRecord& b) {
-    return study.minimize() ? *a.value < *b.value : *a.value > *b.value;
+    return study.minimize() ? a.values[0] < b.values[0] : a.values[0] > b.values[0];
   });
   trials.resize(std::min(trials.size(), kRows));
   std::vector<std::vector<std::string>> rows = {{"trial", metric}};
   for (const tune::Parameter& parameter : space.parameters()) rows[0].push_back(parameter.name);
   for (const TrialRecord& trial : trials) {
-    std::vector<std::string> row = {std::to_string(trial.number), Number(*trial.value)};
+    std::vector<std::string> row = {std::to_string(trial.number), Number(trial.values[0])};
     for (const tune::Parameter& parameter : space.parameters()) {
       const auto found = trial.params.find(parameter.name);
       row.push_back(found == trial.params.end() ? "-" : PlainText(found->second));
@@ -120,7 +124,7 @@ std::string BestTable(const tune::Study& study, const tune::Space& space, std::v
 
 std::string Best(tune::Study& study, const std::string& metric) {
   const auto best = study.Best();
-  return best ? fmt::format("best {} {} (trial {})", metric, Number(*best->value), best->number)
+  return best ? fmt::format("best {} {} (trial {})", metric, Number(best->values[0]), best->number)
               : "none done yet";
 }
 
@@ -155,7 +159,8 @@ int Search(const Project& project, const TuneArguments& arguments, Console& cons
   text += fmt::format("{} trials, {} failed", finished, failed);
   if (finished < project.tune.trials) text += "; every configuration of the space was tried";
   console.Result(
-      {{"best", {{"trial", best->number}, {"params", tune::ToJson(best->params)}, {"value", *best->value}}},
+      {{"best",
+        {{"trial", best->number}, {"params", tune::ToJson(best->params)}, {"value", best->values[0]}}},
        {"trials", finished},
        {"failed", failed}},
       text);

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "strop/base/error.h"
@@ -21,7 +22,9 @@
 #include "strop/base/process.h"
 #include "strop/base/rng.h"
 #include "strop/base/threads.h"
+#include "strop/base/topology.h"
 #include "strop/tune/command.h"
+#include "strop/tune/slots.h"
 
 namespace strop::tune {
 namespace {
@@ -108,11 +111,13 @@ class Run {
     process.directory = options_.directory;
     process.output = log_;
     process.stdout_file = stdout_;
+    process.env = options_.env;
     process.env[kSocketVariable] = listener_.path().string();
     process.env["PYTHONUNBUFFERED"] =
         "1";  // or a trainer that prints looks silent, and its last words are lost
     if (!std::getenv("OMP_NUM_THREADS"))
-      process.env["OMP_NUM_THREADS"] = std::to_string(std::max<int64_t>(1, UsableCpus() / options_.jobs));
+      process.env["OMP_NUM_THREADS"] = std::to_string(
+          options_.cpus > 0 ? options_.cpus : std::max<int64_t>(1, UsableCpus() / options_.jobs));
     Process trainer(process);
     const auto started = Clock::now();
     last_sign_ = started;
@@ -273,6 +278,13 @@ class Run {
   TrainerResult result_;
 };
 
+// The options of trainers that the calling thread starts in a slot: they inherit its CPUs.
+ExecutorOptions Occupy(const Slot& slot, ExecutorOptions options) {
+  if (!slot.cpus.empty()) BindThread(slot.cpus);
+  if (!slot.gpus.empty()) options.env["CUDA_VISIBLE_DEVICES"] = fmt::format("{}", fmt::join(slot.gpus, ","));
+  return options;
+}
+
 }  // namespace
 
 TrainerResult RunTrainer(const ExecutorOptions& options, const Space& space, const StartMessage& start,
@@ -302,21 +314,22 @@ StartMessage StartOf(const ExecutorOptions& options, uint64_t seed, const TrialR
 
 void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
               const std::function<void(const TrialRecord& trial)>& told) {
+  const std::vector<Slot> slots =
+      MakeSlots(options.jobs, options.cpus, options.gpus, AffinityCpus(), VisibleGpus());
   std::mutex mutex;
   std::exception_ptr error;
   std::atomic<bool> stop = false;
   ExecutorOptions stoppable = options;
   stoppable.interrupted = [&] { return stop || options.interrupted(); };
 
-  auto one = [&](const TrialRecord& trial) {
+  auto one = [&](const TrialRecord& trial, const ExecutorOptions& own) {
     const StartMessage start = StartOf(options, study.seed(), trial);
     TrainerResult result;
     try {
-      result = RunTrainer(stoppable, study.space(), start,
-                          [&](int64_t step, double value, const Metrics& metrics) {
-                            study.Report(trial.number, step, value, nlohmann::json(metrics).dump());
-                            return true;
-                          });
+      result = RunTrainer(own, study.space(), start, [&](int64_t step, double value, const Metrics& metrics) {
+        study.Report(trial.number, step, value, nlohmann::json(metrics).dump());
+        return true;
+      });
     } catch (...) {
       study.Release(trial.number);
       throw;
@@ -329,6 +342,7 @@ void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
         study.Tell(trial.number, result.value);
         break;
       case TrainerResult::Outcome::kFailed:
+        if (trial.attempts <= options.retries) return study.Retry(trial.number, result.error);
         study.TellFailed(trial.number, result.error);
         break;
     }
@@ -336,13 +350,14 @@ void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
     TrialRecord finished = trial;
     finished.state =
         result.outcome == TrainerResult::Outcome::kDone ? TrialState::kDone : TrialState::kFailed;
-    if (finished.state == TrialState::kDone) finished.value = result.value;
+    if (finished.state == TrialState::kDone) finished.values = {result.value};
     finished.error = result.error;
     told(finished);
   };
-  auto work = [&] {
+  auto work = [&](const Slot& slot) {
     try {
-      while (!stoppable.interrupted()) {
+      const ExecutorOptions own = Occupy(slot, stoppable);
+      while (!own.interrupted()) {
         std::optional<TrialRecord> trial;
         try {
           trial = study.Ask(trials);
@@ -350,7 +365,7 @@ void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
           return;
         }
         if (!trial) return;
-        one(*trial);
+        one(*trial, own);
       }
     } catch (...) {
       std::lock_guard lock(mutex);
@@ -360,7 +375,7 @@ void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
   };
   // A trainer dies with the thread that started it, so each worker waits for its own.
   std::vector<std::thread> workers;
-  for (int64_t i = 0; i < options.jobs; ++i) workers.emplace_back(work);
+  for (const Slot& slot : slots) workers.emplace_back(work, std::cref(slot));
   for (std::thread& worker : workers) worker.join();
   if (error) std::rethrow_exception(error);
 }

@@ -32,7 +32,7 @@ class ExecutorTest : public testing::Test {
     return {(folder_.path() / "s.db").string(),
             name,
             Space({{"x", FloatRange{0, 1}, {}}}),
-            "minimize",
+            {"minimize"},
             "random",
             1,
             true,
@@ -71,6 +71,38 @@ TEST_F(ExecutorTest, SilentTrainerIsStopped) {
   const TrainerResult result = Shell("echo 7; sleep 60");
   EXPECT_EQ(result.error, "trainer was silent for 0.3 s and was stopped: 7");
   EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
+}
+
+TEST_F(ExecutorTest, AFailedTrainerIsTriedAgainUnderItsNumber) {
+  Study study(StudyAt("retries"));
+  options_.retries = 1;
+  options_.command = {"sh", "-c",
+                      "if [ -e {out_dir}/again ]; then echo 5; else : > {out_dir}/again; exit 1; fi"};
+  int told = 0;
+  RunStudy(study, options_, 2, [&](const TrialRecord&) { ++told; });
+  EXPECT_EQ(told, 2);
+  for (const TrialRecord& trial : study.Trials()) {
+    EXPECT_EQ(trial.state, TrialState::kDone);
+    EXPECT_EQ(trial.attempts, 2);
+  }
+  options_.command = {"sh", "-c", "exit 1"};
+  RunStudy(study, options_, 3, [](const TrialRecord&) {});
+  EXPECT_EQ(study.Trials()[2].state, TrialState::kFailed);
+  EXPECT_EQ(study.Trials()[2].attempts, 2);
+}
+
+TEST_F(ExecutorTest, TrainersRunInTheirSlots) {
+  Study study(StudyAt("slots"));
+  options_.cpus = 1;
+  options_.gpus = 1;
+  setenv("CUDA_VISIBLE_DEVICES", "5,6", 1);
+  options_.command = {"sh", "-c",
+                      "echo $(env -u OMP_NUM_THREADS nproc)$CUDA_VISIBLE_DEVICES$OMP_NUM_THREADS"};
+  RunStudy(study, options_, 1, [](const TrialRecord&) {});
+  options_.gpus = 3;
+  EXPECT_THROW(RunStudy(study, options_, 2, [](const TrialRecord&) {}), Error);
+  unsetenv("CUDA_VISIBLE_DEVICES");
+  EXPECT_EQ(study.Trials()[0].values, std::vector<double>{151});
 }
 
 TEST_F(ExecutorTest, OutputIsASignOfLifeButTheTimeoutHolds) {

@@ -1,5 +1,8 @@
 #include "strop/tune/sampler.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
@@ -10,34 +13,53 @@ namespace {
 
 class RandomSampler : public Sampler {
  public:
-  Params Ask(const Question& question) const override { return AskRandom(question); }
+  Suggestion Ask(const Question& question) const override { return AskRandom(question); }
 };
 
 class SobolSampler : public Sampler {
  public:
-  Params Ask(const Question& question) const override { return AskSobol(question); }
+  Suggestion Ask(const Question& question) const override { return AskSobol(question); }
 };
+
+// What two settled draws of one configuration share: the bytes of their numbers, all NaN alike.
+std::string Key(std::span<const double> draw) {
+  std::string key;
+  for (double u : draw) {
+    if (std::isnan(u)) u = -1;
+    key.append(reinterpret_cast<const char*>(&u), sizeof u);
+  }
+  return key;
+}
 
 // Every configuration in order; a continuous range in kSteps equal parts, at their middles.
 class GridSampler : public Sampler {
  public:
-  Params Ask(const Question& question) const override {
+  Suggestion Ask(const Question& question) const override {
     static constexpr int64_t kSteps = 10;
     std::set<std::string> taken;
     for (const auto& trials : {question.finished, question.pending})
-      for (const Observation& trial : trials) taken.insert(ParamsText(trial.params));
+      for (const Observation& trial : trials) taken.insert(Key(trial.draw));
     std::optional<Params> free;
     question.space.Enumerate(kSteps, [&](const Params& params) {
-      if (taken.count(ParamsText(params))) return true;
+      if (taken.count(Key(question.space.ToDraw(params)))) return true;
       free = params;
       return false;
     });
     if (!free) throw Exhausted(taken.size());
-    return *free;
+    return {*free, "grid", "", ""};
   }
 };
 
 }  // namespace
+
+Observation Observation::Of(const Space& space, int64_t number, const Params& params,
+                            std::vector<double> losses) {
+  return {number, space.ToDraw(params), std::move(losses), {}, ""};
+}
+
+bool Observation::feasible() const noexcept {
+  return std::all_of(violations.begin(), violations.end(), [](double violation) { return violation <= 0; });
+}
 
 Sampler::~Sampler() = default;
 
@@ -56,37 +78,45 @@ std::unique_ptr<Sampler> MakeSampler(const std::string& name) {
               fmt::format("sampler \"{}\": expected auto, gp, random, sobol or grid", name));
 }
 
-Params AskRandom(const Question& question) {
+Suggestion AskRandom(const Question& question) {
   Rng rng(question.seed, static_cast<uint64_t>(question.trial));
-  std::vector<double> draw(question.space.parameters().size());
+  std::vector<double> draw(question.space.size());
   for (double& u : draw) u = rng.Uniform();
-  return Taken(question).Free(question.space.FromDraw(draw), rng);
+  return {question.space.FromDraw(Taken(question).Free(std::move(draw), rng)), "random", "", ""};
 }
 
 Taken::Taken(const Question& question) : space_(question.space), discrete_(question.space.discrete()) {
   if (!discrete_) return;
   for (const auto& trials : {question.finished, question.pending})
-    for (const Observation& trial : trials) texts_.insert(ParamsText(trial.params));
+    for (const Observation& trial : trials) keys_.insert(Key(trial.draw));
 }
 
-bool Taken::Holds(const Params& params) const { return discrete_ && texts_.count(ParamsText(params)) > 0; }
+bool Taken::Holds(std::span<const double> draw) const {
+  return (discrete_ && keys_.count(Key(draw)) > 0) || !space_.Allows(draw);
+}
 
-Params Taken::Free(Params params, Rng& rng) const {
-  if (!Holds(params)) return params;
-  std::vector<double> draw(space_.parameters().size());
-  for (int attempt = 0; attempt < 100; ++attempt) {
+std::vector<double> Taken::Free(std::vector<double> draw, Rng& rng) const {
+  space_.Settle(draw);
+  if (!Holds(draw)) return draw;
+  const int attempts = discrete_ ? 100 : 100'000;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
     for (double& u : draw) u = rng.Uniform();
-    params = space_.FromDraw(draw);
-    if (!Holds(params)) return params;
+    space_.Settle(draw);
+    if (!Holds(draw)) return draw;
   }
+  if (!discrete_)
+    throw Error(
+        Code::kFailedPrecondition,
+        fmt::format("none of {} random configurations keeps to the constraints of the space", attempts));
   // Nearly all are taken: list some that are not, and draw among those.
   static constexpr size_t kListed = 1000;
-  std::vector<Params> free;
+  std::vector<std::vector<double>> free;
   space_.Enumerate(0, [&](const Params& candidate) {
-    if (!Holds(candidate)) free.push_back(candidate);
+    std::vector<double> settled = space_.ToDraw(candidate);
+    if (!Holds(settled)) free.push_back(std::move(settled));
     return free.size() < kListed;
   });
-  if (free.empty()) throw Exhausted(texts_.size());
+  if (free.empty()) throw Exhausted(keys_.size());
   return free[rng.Below(free.size())];
 }
 

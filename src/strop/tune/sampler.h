@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "strop/base/api.h"
 #include "strop/base/error.h"
@@ -15,10 +16,16 @@
 namespace strop::tune {
 
 // What a sampler may know of a trial.
-struct Observation {
+struct STROP_API Observation {
   int64_t number = 0;
-  Params params;
-  std::optional<double> value;  // none: it failed, or is still running
+  std::vector<double> draw;        // settled (Space::ToDraw)
+  std::vector<double> losses;      // one an objective, lower is better; empty: it failed, or is still running
+  std::vector<double> violations;  // of the outcome constraints; feasible where none is above 0
+  std::string state;               // what its suggestion left for later ones
+
+  static Observation Of(const Space& space, int64_t number, const Params& params,
+                        std::vector<double> losses = {});
+  bool feasible() const noexcept;
 };
 
 // Everything that a suggestion depends on.
@@ -26,9 +33,17 @@ struct Question {
   const Space& space;
   std::span<const Observation> finished;  // by number: done, failed and pruned
   std::span<const Observation> pending;   // by number: running elsewhere
-  bool minimize = true;
   uint64_t seed = 0;
   int64_t trial = 0;  // the number of the trial that is asked for
+  size_t objectives = 1;
+  double trial_seconds = 0;  // what a trial takes, the median; 0: not known yet
+};
+
+struct Suggestion {
+  Params params;
+  std::string sampler;  // who made it
+  std::string reason;   // of a choice among samplers; empty: there was none
+  std::string state;    // see Observation
 };
 
 // A discrete space has no untried configuration left.
@@ -46,29 +61,32 @@ class STROP_API Sampler {
   virtual ~Sampler();
   // On a space without continuous ranges never answers a configuration that was tried or is pending; throws
   // Exhausted (kFailedPrecondition) when none is left.
-  virtual Params Ask(const Question& question) const = 0;
+  virtual Suggestion Ask(const Question& question) const = 0;
 };
 
 // random, sobol, grid, gp, auto. Throws kInvalidArgument that lists them.
 STROP_API std::unique_ptr<Sampler> MakeSampler(const std::string& name);
 
 // Uniform and independent (in the logarithm where `log`).
-STROP_API Params AskRandom(const Question& question);
+STROP_API Suggestion AskRandom(const Question& question);
 // Scrambled Sobol points by trial number (sobol.h).
-STROP_API Params AskSobol(const Question& question);
+STROP_API Suggestion AskSobol(const Question& question);
 
-// The configurations of a question that are taken, in a space where that matters; empty in a continuous one.
+// The draws that a suggestion must not be: those that break a constraint of the space and, in a space without
+// continuous ranges, those that were tried or are pending.
 class STROP_API Taken {
  public:
   explicit Taken(const Question& question);
-  bool Holds(const Params& params) const;
-  // `params` if it is free, else a free one at random. Throws Exhausted.
-  Params Free(Params params, Rng& rng) const;
+  // Of a settled draw.
+  bool Holds(std::span<const double> draw) const;
+  // `draw`, settled, if it is free, else a free one at random. Throws Exhausted, or kFailedPrecondition when
+  // no allowed configuration is found among many.
+  std::vector<double> Free(std::vector<double> draw, Rng& rng) const;
 
  private:
   const Space& space_;
   bool discrete_;
-  std::set<std::string> texts_;
+  std::set<std::string, std::less<>> keys_;
 };
 
 }  // namespace strop::tune

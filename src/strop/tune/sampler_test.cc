@@ -51,18 +51,18 @@ TEST_P(DiscreteSamplerTest, TriesEveryConfigurationOnceAndThenSaysExhausted) {
   std::vector<Observation> finished, pending;
   std::set<std::string> seen;
   for (int64_t trial = 0; trial < 12; ++trial) {
-    const Params params = sampler->Ask({space, finished, pending, true, 5, trial});
+    const Params params = sampler->Ask({space, finished, pending, 5, trial}).params;
     space.Check(params);
     ASSERT_TRUE(seen.insert(ParamsText(params)).second) << ParamsText(params);
     const double value =
         static_cast<double>(std::get<int64_t>(params.at("layers"))) + (params.count("nesterov") ? 0 : 10);
     // Every third trial stays running, so that both histories count.
     if (trial % 3 == 2)
-      pending.push_back({trial, params, {}});
+      pending.push_back(Observation::Of(space, trial, params));
     else
-      finished.push_back({trial, params, value});
+      finished.push_back(Observation::Of(space, trial, params, {value}));
   }
-  EXPECT_THROW(sampler->Ask({space, finished, pending, true, 5, 12}), Exhausted);
+  EXPECT_THROW(sampler->Ask({space, finished, pending, 5, 12}), Exhausted);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DiscreteSamplerTest, testing::Values("random", "sobol", "grid", "gp", "auto"));
@@ -73,18 +73,37 @@ TEST_P(SamplerPurityTest, AnswersDependOnTheQuestionAlone) {
   const Space space({{"x", FloatRange{-5, 10}, {}}, {"n", IntRange{1, 64, true}, {}}});
   std::vector<Observation> finished;
   for (int64_t trial = 0; trial < 14; ++trial) {
-    const Params params = MakeSampler(GetParam())->Ask({space, finished, {}, true, 9, trial});
+    const Params params = MakeSampler(GetParam())->Ask({space, finished, {}, 9, trial}).params;
     const auto other = MakeSampler(GetParam());
-    other->Ask({space, {}, {}, true, 1, trial + 100});
-    ASSERT_EQ(other->Ask({space, finished, {}, true, 9, trial}), params);
+    other->Ask({space, {}, {}, 1, trial + 100});
+    ASSERT_EQ(other->Ask({space, finished, {}, 9, trial}).params, params);
     const double x = std::get<double>(params.at("x"));
-    finished.push_back(
-        {trial, params,
-         x * x + std::abs(std::log(static_cast<double>(std::get<int64_t>(params.at("n"))) / 8))});
+    const double n = static_cast<double>(std::get<int64_t>(params.at("n")));
+    finished.push_back(Observation::Of(space, trial, params, {x * x + std::abs(std::log(n / 8))}));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SamplerPurityTest, testing::Values("random", "sobol", "gp"));
+
+class ConstrainedSamplerTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(ConstrainedSamplerTest, NeverSuggestsWhatIsForbidden) {
+  const Space space({{"x", FloatRange{0, 1}, {}}, {"y", FloatRange{0, 1}, {}}}, {"x + y <= 0.5"});
+  std::vector<Observation> finished;
+  for (int64_t trial = 0; trial < 25; ++trial) {
+    const Params params = MakeSampler(GetParam())->Ask({space, finished, {}, 4, trial}).params;
+    const double x = std::get<double>(params.at("x")), y = std::get<double>(params.at("y"));
+    EXPECT_LE(x + y, 0.5) << trial;
+    finished.push_back(Observation::Of(space, trial, params, {-x - 2 * y}));  // pulls out of the allowed
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ConstrainedSamplerTest, testing::Values("random", "sobol", "gp"));
+
+TEST(SamplerTest, ConstraintsThatNothingKeepsToAreSaid) {
+  const Space space({{"x", FloatRange{0, 1}, {}}}, {"x > 2"});
+  EXPECT_THROW(AskRandom({space, {}, {}, 1, 0}), Error);
+}
 
 TEST(SamplerTest, UnknownNameListsWhatThereIs) {
   try {

@@ -96,11 +96,12 @@ std::vector<double> SobolPoint(uint64_t index, size_t dimensions, uint64_t seed,
   return point;
 }
 
-Params AskSobol(const Question& question) {
+Suggestion AskSobol(const Question& question) {
   const auto index = static_cast<uint64_t>(question.trial);
-  const std::vector<double> draw = SobolPoint(index, question.space.parameters().size(), question.seed);
   Rng rng(question.seed, index);
-  return Taken(question).Free(question.space.FromDraw(draw), rng);
+  const Taken taken(question);
+  return {question.space.FromDraw(taken.Free(SobolPoint(index, question.space.size(), question.seed), rng)),
+          "sobol", "", ""};
 }
 
 }  // namespace strop::tune

@@ -108,17 +108,124 @@ TEST(SpaceTest, EveryWholeNumberIsEquallyLikely) {
   for (int n = 1; n <= 4; ++n) EXPECT_NEAR(counts[n], 10000, 400) << n;
 }
 
-TEST(SpaceTest, PointsPutChoicesAtUnitDistanceAndInactiveNumbersInTheMiddle) {
+double Distance(const Space& space, const Params& a, const Params& b) {
+  std::vector<double> p(space.dimensions()), q(space.dimensions());
+  space.ToPoint(space.ToDraw(a), p);
+  space.ToPoint(space.ToDraw(b), q);
+  double squares = 0;
+  for (size_t i = 0; i < p.size(); ++i) squares += (p[i] - q[i]) * (p[i] - q[i]);
+  return std::sqrt(squares);
+}
+
+TEST(SpaceTest, AnInactiveNumberIsAsFarFromEveryValue) {
   const Space space = Trainer();
-  const Params sgd = ParseParams(R"({"opt":"sgd","momentum":0.99,"lr":0.1,"layers":8,"width":16})");
+  Params sgd = ParseParams(R"({"opt":"sgd","momentum":0.99,"lr":0.1,"layers":8,"width":16})");
   Params adam = sgd;
   adam["opt"] = std::string("adam");
   adam.erase("momentum");
-  const auto a = space.ToPoint(sgd), b = space.ToPoint(adam);
-  ASSERT_EQ(a.size(), 6u);
-  double squares = 0;
-  for (size_t i = 0; i < a.size(); ++i) squares += (a[i] - b[i]) * (a[i] - b[i]);
-  EXPECT_NEAR(squares, 1 + 0.25, 1e-12);  // the choice, and momentum at 1 against 0.5
+  // The choice counts 1, momentum the radius of its arc.
+  EXPECT_NEAR(Distance(space, sgd, adam), std::sqrt(2), 1e-12);
+  Params still = sgd;
+  still["momentum"] = 0.0;
+  EXPECT_NEAR(Distance(space, still, adam), std::sqrt(2), 1e-12);
+  // Two values lie a chord apart: 2 sin(1/2) for the whole range.
+  EXPECT_NEAR(Distance(space, still, sgd), 2 * std::sin(0.5), 1e-12);
+}
+
+TEST(SpaceTest, NumberGradientMatchesFiniteDifferences) {
+  const Space space = Trainer();
+  std::vector<double> gradient(space.dimensions());
+  for (size_t i = 0; i < gradient.size(); ++i) gradient[i] = 1 + 0.5 * static_cast<double>(i);
+  auto value = [&](size_t p, double u) {
+    std::vector<double> point(space.dimensions(), 0.0);
+    space.PlaceNumber(p, u, point);
+    double sum = 0;
+    for (size_t i = 0; i < point.size(); ++i) sum += gradient[i] * point[i];
+    return sum;
+  };
+  for (size_t p = 0; p < space.size(); ++p) {
+    if (space.IsChoice(p)) continue;
+    EXPECT_NEAR(space.NumberGradient(p, 0.4, gradient), (value(p, 0.4 + 1e-6) - value(p, 0.4 - 1e-6)) / 2e-6,
+                1e-8);
+  }
+}
+
+TEST(SpaceTest, StepsAreAllTheValuesAndEquallyLikely) {
+  const Parameter dropout{"dropout", FloatRange{0, 0.5, false, 0.1}, {}};
+  const Parameter width{"width", IntRange{16, 70, false, 16}, {}};
+  const Space space({dropout, width});
+  EXPECT_TRUE(space.discrete());
+  EXPECT_EQ(space.ValueCount(0), 6);
+  EXPECT_EQ(space.ValueCount(1), 4);  // 16, 32, 48, 64
+  Rng rng(3);
+  std::map<int64_t, int> counts;
+  for (int i = 0; i < 40000; ++i) {
+    const Params params = space.FromDraw(std::vector{rng.Uniform(), rng.Uniform()});
+    ASSERT_NO_THROW(space.Check(params));
+    ++counts[std::get<int64_t>(params.at("width"))];
+  }
+  ASSERT_EQ(counts.size(), 4u);
+  for (auto [value, count] : counts) EXPECT_NEAR(count, 10000, 400) << value;
+  EXPECT_THROW(space.Check(ParseParams(R"({"dropout":0.25,"width":32})")), Error);
+  EXPECT_THROW(space.Check(ParseParams(R"({"dropout":0.3,"width":33})")), Error);
+  EXPECT_EQ(Space::FromText(space.ToText()), space);
+  EXPECT_THAT(Complaint({{"x", FloatRange{1, 2, true, 0.1}, {}}}), HasSubstr("step in a log range"));
+  EXPECT_THAT(Complaint({{"n", IntRange{1, 2, false, 0}, {}}}), HasSubstr("step = 0"));
+}
+
+TEST(SpaceTest, ConstraintsDecideWhatIsAllowed) {
+  const Space space({{"batch", IntRange{8, 256, true}, {}},
+                     {"steps", IntRange{1, 16}, {}},
+                     {"opt", Names({"sgd", "adam"}), {}},
+                     {"momentum", FloatRange{0, 1}, {{"opt", std::string("sgd")}}}},
+                    {"batch * steps <= 512", "momentum < 0.5 || steps > 4"});
+  auto allowed = [&](const char* params) { return space.Allows(space.ToDraw(ParseParams(params))); };
+  EXPECT_TRUE(allowed(R"({"batch":64,"steps":8,"opt":"adam"})"));
+  EXPECT_FALSE(allowed(R"({"batch":65,"steps":8,"opt":"adam"})"));
+  EXPECT_FALSE(allowed(R"({"batch":8,"steps":4,"opt":"sgd","momentum":0.9})"));
+  EXPECT_TRUE(allowed(R"({"batch":8,"steps":5,"opt":"sgd","momentum":0.9})"));
+  EXPECT_TRUE(allowed(R"({"batch":8,"steps":4,"opt":"adam"})"));  // momentum is inactive
+  EXPECT_EQ(Space::FromText(space.ToText()), space);
+  EXPECT_FALSE(Space::FromText(space.ToText()) == Space(space.parameters()));
+  EXPECT_THROW(space.Check(ParseParams(R"({"batch":256,"steps":16,"opt":"adam"})")), Error);
+}
+
+TEST(SpaceTest, RefusesConstraintsThatSayNothing) {
+  auto complaint = [](const char* text) -> std::string {
+    try {
+      Space({{"batch", IntRange{8, 256}, {}}, {"opt", Names({"sgd"}), {}}}, {text});
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Code::kInvalidArgument);
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(complaint("batch <= "), HasSubstr("constraint \"batch <= \": "));
+  EXPECT_THAT(complaint("batch * width <= 8"), HasSubstr("\"width\" is not in the space"));
+  EXPECT_THAT(complaint("opt < 1"), HasSubstr("\"opt\" has values that are no numbers"));
+  EXPECT_THAT(complaint("1 < 2"), HasSubstr("name of a parameter"));
+}
+
+TEST(SpaceTest, EqualConfigurationsHaveOneSettledDraw) {
+  const Space space = Trainer();
+  Rng rng(4);
+  for (int i = 0; i < 500; ++i) {
+    std::vector<double> draw(space.size());
+    for (double& u : draw) u = rng.Uniform();
+    const Params params = space.FromDraw(draw);
+    space.Settle(draw);
+    std::vector<double> again = space.ToDraw(params), twice = draw;
+    space.Settle(twice);
+    ASSERT_EQ(space.FromDraw(draw), params);
+    for (size_t p = 0; p < draw.size(); ++p) {
+      const bool active = params.count(space.parameters()[p].name) > 0;
+      ASSERT_EQ(std::isnan(draw[p]), !active);
+      if (!active) continue;
+      EXPECT_EQ(twice[p], draw[p]);
+      // A continuous number may lose the last digits on its way through its value.
+      EXPECT_NEAR(again[p], draw[p], space.ValueCount(p) == 0 ? 1e-12 : 0) << space.parameters()[p].name;
+    }
+  }
 }
 
 TEST(SpaceTest, EnumerateVisitsEveryConfigurationOnce) {

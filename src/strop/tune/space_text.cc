@@ -53,8 +53,10 @@ std::string Space::ToText() const {
     json entry = {{"name", p.name}};
     if (const auto* f = std::get_if<FloatRange>(&p.domain)) {
       entry.update({{"type", "float"}, {"low", f->low}, {"high", f->high}, {"log", f->log}});
+      if (f->step > 0) entry["step"] = f->step;
     } else if (const auto* i = std::get_if<IntRange>(&p.domain)) {
       entry.update({{"type", "int"}, {"low", i->low}, {"high", i->high}, {"log", i->log}});
+      if (i->step > 1) entry["step"] = i->step;
     } else {
       json values = json::array();
       for (const ParamValue& v : std::get<ChoiceList>(p.domain).values) values.push_back(ToJson(v));
@@ -63,20 +65,27 @@ std::string Space::ToText() const {
     if (!p.when.empty()) entry["when"] = ToJson(p.when);
     list.push_back(std::move(entry));
   }
+  for (const Constraint& constraint : constraints_) list.push_back({{"constraint", constraint.text()}});
   return list.dump();
 }
 
 Space Space::FromText(const std::string& text) {
   try {
     std::vector<Parameter> parameters;
+    std::vector<std::string> constraints;
     for (const json& entry : json::parse(text)) {
+      if (entry.contains("constraint")) {
+        constraints.push_back(entry["constraint"]);
+        continue;
+      }
       Parameter p;
       p.name = entry.at("name");
       const std::string type = entry.at("type");
       if (type == "float") {
-        p.domain = FloatRange{entry.at("low"), entry.at("high"), entry.at("log")};
+        p.domain = FloatRange{entry.at("low"), entry.at("high"), entry.at("log"), entry.value("step", 0.0)};
       } else if (type == "int") {
-        p.domain = IntRange{entry.at("low"), entry.at("high"), entry.at("log")};
+        p.domain =
+            IntRange{entry.at("low"), entry.at("high"), entry.at("log"), entry.value("step", int64_t{1})};
       } else {
         ChoiceList list;
         for (const json& v : entry.at("values")) list.values.push_back(ValueFromJson(v, p.name));
@@ -85,7 +94,7 @@ Space Space::FromText(const std::string& text) {
       if (entry.contains("when")) p.when = ParamsFromJson(entry["when"]);
       parameters.push_back(std::move(p));
     }
-    return Space(std::move(parameters));
+    return Space(std::move(parameters), constraints);
   } catch (const json::exception& e) {
     throw Error(Code::kCorrupt, fmt::format("a stored search space cannot be read: {}", e.what()));
   }

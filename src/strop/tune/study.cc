@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <span>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -21,7 +22,8 @@ using nlohmann::json;
 using store::Database;
 using store::Row;
 
-const store::Migrations kMigrations = {"tune", {R"(
+const store::Migrations kMigrations = {"tune",
+                                       {R"(
 CREATE TABLE study (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, direction TEXT NOT NULL, seed TEXT NOT NULL,
   space TEXT NOT NULL, by_run INTEGER NOT NULL, revision INTEGER NOT NULL, created REAL NOT NULL);
@@ -34,6 +36,13 @@ CREATE INDEX trials_by_revision ON trials (study, revision);
 CREATE TABLE reports (
   study INTEGER NOT NULL, number INTEGER NOT NULL, step INTEGER NOT NULL, value REAL, metrics TEXT NOT NULL,
   time REAL NOT NULL, PRIMARY KEY (study, number, step));
+)",
+                                        R"(
+ALTER TABLE trials ADD COLUMN further TEXT NOT NULL DEFAULT '';
+ALTER TABLE trials ADD COLUMN violations TEXT NOT NULL DEFAULT '';
+ALTER TABLE trials ADD COLUMN sampler TEXT NOT NULL DEFAULT '';
+ALTER TABLE trials ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE trials ADD COLUMN sampler_state TEXT NOT NULL DEFAULT '';
 )"}};
 
 TrialState ParseState(const std::string& text) {
@@ -49,7 +58,27 @@ uint64_t HashName(std::string_view name) {
   return hash;
 }
 
+// A list of numbers as the store keeps it; "" for none.
+std::string NumbersText(std::span<const double> numbers) {
+  return numbers.empty() ? "" : json(std::vector<double>(numbers.begin(), numbers.end())).dump();
+}
+std::vector<double> ParseNumbers(const std::string& text) {
+  return text.empty() ? std::vector<double>() : json::parse(text).get<std::vector<double>>();
+}
+
+// The directions of a study: one as a word, several as a JSON list.
+std::string DirectionsText(const std::vector<std::string>& directions) {
+  return directions.size() == 1 ? directions[0] : json(directions).dump();
+}
+std::vector<std::string> ParseDirections(const std::string& text) {
+  return text.starts_with("[") ? json::parse(text).get<std::vector<std::string>>() : std::vector{text};
+}
+
 }  // namespace
+
+bool TrialRecord::feasible() const noexcept {
+  return std::all_of(violations.begin(), violations.end(), [](double violation) { return violation <= 0; });
+}
 
 std::string_view TrialStateName(TrialState state) noexcept {
   switch (state) {
@@ -67,9 +96,12 @@ std::string_view TrialStateName(TrialState state) noexcept {
 
 struct Study::Impl {
   explicit Impl(StudyOptions given) : options(std::move(given)), db(Database::Open(options.storage)) {
-    if (options.direction != "minimize" && options.direction != "maximize")
-      throw Error(Code::kInvalidArgument,
-                  fmt::format("direction \"{}\": expected minimize or maximize", options.direction));
+    if (options.directions.empty())
+      throw Error(Code::kInvalidArgument, "directions: expected minimize or maximize for every objective");
+    for (const std::string& direction : options.directions)
+      if (direction != "minimize" && direction != "maximize")
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("direction \"{}\": expected minimize or maximize", direction));
     sampler = MakeSampler(options.sampler);
     db.Migrate(kMigrations);
     db.Transaction([&] { CreateOrLoad(); });
@@ -77,14 +109,15 @@ struct Study::Impl {
 
   void CreateOrLoad() {
     bool found = false;
-    std::string direction;
+    std::vector<std::string> directions;
     db.Query("SELECT id, direction, seed, space, by_run FROM study WHERE name = ?", {options.name},
              [&](const Row& row) {
                found = true;
                id = row.Int(0);
-               direction = row.Text(1);
+               directions = ParseDirections(row.Text(1));
                seed = std::stoull(row.Text(2));
-               space = Space::FromText(row.Text(3));
+               space_text = row.Text(3);
+               space = Space::FromText(space_text);
                by_run = row.Int(4) != 0;
              });
     if (!found && options.must_exist)
@@ -96,10 +129,10 @@ struct Study::Impl {
       db.Run(
           "INSERT INTO study (name, direction, seed, space, by_run, revision, created) VALUES (?, ?, ?, ?, "
           "?, 0, ?)",
-          {options.name, options.direction, std::to_string(seed), space.ToText(), int64_t{by_run},
-           store::UnixTime()});
-      id = db.LastId();
-      Log("study", {{"direction", options.direction}, {"seed", seed}});
+          {options.name, DirectionsText(options.directions), std::to_string(seed), space.ToText(),
+           int64_t{by_run}, store::UnixTime()});
+      id = std::get<int64_t>(*db.Scalar("SELECT id FROM study WHERE name = ?", {options.name}));
+      Log("study", {{"direction", DirectionsText(options.directions)}, {"seed", seed}});
       return;
     }
     if (!options.load_if_exists)
@@ -107,11 +140,11 @@ struct Study::Impl {
                   fmt::format("study \"{}\" is already in {}: choose another name, or load it "
                               "with load_if_exists",
                               options.name, options.storage));
-    if (options.must_exist) options.direction = direction;
-    if (direction != options.direction)
+    if (options.must_exist) options.directions = directions;
+    if (directions != options.directions)
       throw Error(Code::kInvalidArgument,
                   fmt::format("study \"{}\" was made to {}, not to {}: choose another name", options.name,
-                              direction, options.direction));
+                              DirectionsText(directions), DirectionsText(options.directions)));
     if (!by_run && !options.space.empty() && !(space == options.space))
       throw Error(
           Code::kInvalidArgument,
@@ -148,31 +181,70 @@ struct Study::Impl {
     TrialRecord record;
     Params proposal;
     std::string owner;
+    std::string state;  // of the sampler
   };
 
   void Refresh() {
+    RefreshSpace();
     db.Query(
-        "SELECT number, state, proposal, params, value, error, owner, attempts, started, finished, revision "
-        "FROM "
-        "trials WHERE study = ? AND revision > ? ORDER BY revision",
+        "SELECT number, state, proposal, params, value, error, owner, attempts, started, finished, revision, "
+        "further, violations, sampler, reason, sampler_state FROM trials WHERE study = ? AND revision > ? "
+        "ORDER BY revision",
         {id, seen}, [&](const Row& row) {
           Cached cached;
-          cached.record.number = row.Int(0);
-          cached.record.state = ParseState(row.Text(1));
-          cached.proposal = ParseParams(row.Text(2));
-          cached.record.params = ParseParams(row.Text(3));
-          if (!row.IsNull(4)) cached.record.value = row.Real(4);
-          cached.record.error = row.Text(5);
+          TrialRecord& record = cached.record;
+          record.number = row.Int(0);
+          record.state = ParseState(row.Text(1));
+          const std::string proposal = row.Text(2), params = row.Text(3);
+          cached.proposal = ParseParams(proposal);
+          record.params = params == proposal ? cached.proposal : ParseParams(params);
+          if (!row.IsNull(4)) record.values = {row.Real(4)};
+          for (double value : ParseNumbers(row.Text(11))) record.values.push_back(value);
+          record.violations = ParseNumbers(row.Text(12));
+          record.error = row.Text(5);
           if (!row.IsNull(6)) cached.owner = row.Text(6);
-          cached.record.attempts = row.Int(7);
-          cached.record.started = row.Real(8);
-          cached.record.finished = row.Real(9);
+          record.attempts = row.Int(7);
+          record.started = row.Real(8);
+          record.finished = row.Real(9);
+          record.sampler = row.Text(13);
+          record.reason = row.Text(14);
+          cached.state = row.Text(15);
           seen = std::max(seen, row.Int(10));
-          trials[cached.record.number] = std::move(cached);
+          if (record.state != TrialState::kRunning) Observe(cached);
+          trials[record.number] = std::move(cached);
         });
-    if (by_run)
-      space =
-          Space::FromText(std::get<std::string>(*db.Scalar("SELECT space FROM study WHERE id = ?", {id})));
+  }
+
+  void RefreshSpace() {
+    if (!by_run) return;
+    std::string text = std::get<std::string>(*db.Scalar("SELECT space FROM study WHERE id = ?", {id}));
+    if (text != space_text) SetSpace(std::move(text));
+  }
+
+  void SetSpace(std::string text) {
+    space_text = std::move(text);
+    space = Space::FromText(space_text);
+    for (Observation& trial : finished) trial.draw = space.ToDraw(trials.at(trial.number).record.params);
+  }
+
+  // Keeps what samplers may know of a trial that has ended.
+  void Observe(const Cached& trial) {
+    const auto at = std::lower_bound(finished.begin(), finished.end(), trial.record.number,
+                                     [](const Observation& o, int64_t number) { return o.number < number; });
+    Observation observation = ToObservation(trial, trial.record.params);
+    if (at != finished.end() && at->number == trial.record.number)
+      *at = std::move(observation);
+    else
+      finished.insert(at, std::move(observation));
+  }
+
+  Observation ToObservation(const Cached& trial, const Params& params) const {
+    Observation observation = Observation::Of(space, trial.record.number, params, trial.record.values);
+    observation.violations = trial.record.violations;
+    observation.state = trial.state;
+    for (size_t i = 0; i < observation.losses.size(); ++i)
+      if (options.directions[i] == "maximize") observation.losses[i] = -observation.losses[i];
+    return observation;
   }
 
   // Takes running trials from processes that have died.
@@ -186,7 +258,7 @@ struct Study::Impl {
       if (trial.record.attempts >= kMaxAttempts) {
         const std::string error =
             fmt::format("its process died in each of {} attempts", trial.record.attempts);
-        End(number, TrialState::kFailed, {}, error);
+        End(number, TrialState::kFailed, {}, {}, error);
       } else {
         db.Run("UPDATE trials SET owner = NULL, revision = ? WHERE study = ? AND number = ?",
                {NextRevision(), id, number});
@@ -218,32 +290,40 @@ struct Study::Impl {
            id, number});
       db.Run("DELETE FROM reports WHERE study = ? AND number = ?", {id, number});
     } else {
-      const std::string proposal = ParamsText(Propose(number));
+      const Suggestion suggestion = Propose(number);
+      const std::string proposal = ParamsText(suggestion.params);
       db.Run(
-          "INSERT INTO trials (study, number, state, proposal, params, owner, attempts, started, revision) "
-          "VALUES "
-          "(?, ?, 'running', ?, ?, ?, 1, ?, ?)",
-          {id, number, proposal, by_run ? "{}" : proposal, ProcessOwner(), store::UnixTime(),
-           NextRevision()});
+          "INSERT INTO trials (study, number, state, proposal, params, owner, attempts, started, revision, "
+          "sampler, reason, sampler_state) VALUES (?, ?, 'running', ?, ?, ?, 1, ?, ?, ?, ?, ?)",
+          {id, number, proposal, by_run ? "{}" : proposal, ProcessOwner(), store::UnixTime(), NextRevision(),
+           suggestion.sampler, suggestion.reason, suggestion.state});
     }
     Refresh();
     return trials.at(number).record;
   }
 
-  Params Propose(int64_t number) {
+  Suggestion Propose(int64_t number) {
     if (space.empty()) return {};
-    std::vector<Observation> finished, pending;
+    std::vector<Observation> pending;
     for (const auto& [other, trial] : trials) {
-      const TrialRecord& record = trial.record;
-      if (record.state != TrialState::kRunning) {
-        finished.push_back({other, record.params, record.value});
-        continue;
-      }
+      if (trial.record.state != TrialState::kRunning) continue;
       Params params = trial.proposal;
-      for (const auto& [name, value] : record.params) params[name] = value;
-      pending.push_back({other, std::move(params), {}});
+      for (const auto& [name, value] : trial.record.params) params[name] = value;
+      pending.push_back(ToObservation(trial, params));
     }
-    return sampler->Ask({space, finished, pending, options.direction == "minimize", seed, number});
+    return sampler->Ask({space, finished, pending, seed, number, options.directions.size(), MedianSeconds()});
+  }
+
+  // What a trial takes; 0 before one is done.
+  double MedianSeconds() const {
+    std::vector<double> seconds;
+    for (const auto& [number, trial] : trials)
+      if (trial.record.state == TrialState::kDone)
+        seconds.push_back(trial.record.finished - trial.record.started);
+    if (seconds.empty()) return 0;
+    const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+    std::nth_element(seconds.begin(), middle, seconds.end());
+    return *middle;
   }
 
   ParamValue Suggest(int64_t number, const Parameter& parameter) {
@@ -261,8 +341,10 @@ struct Study::Impl {
       throw Error(Code::kInvalidArgument, fmt::format("parameter \"{}\" is not in the space of study \"{}\"",
                                                       parameter.name, options.name));
     } else {
-      space.Add(parameter);
-      db.Run("UPDATE study SET space = ? WHERE id = ?", {space.ToText(), id});
+      Space wider = space;
+      wider.Add(parameter);
+      SetSpace(wider.ToText());
+      db.Run("UPDATE study SET space = ? WHERE id = ?", {space_text, id});
     }
     if (auto found = trial.record.params.find(parameter.name); found != trial.record.params.end())
       return found->second;
@@ -297,17 +379,30 @@ struct Study::Impl {
     return found->second;
   }
 
-  void End(int64_t number, TrialState state, std::optional<double> value, const std::string& error) {
+  void End(int64_t number, TrialState state, std::span<const double> values,
+           std::span<const double> violations, const std::string& error) {
+    store::Value first;
+    if (!values.empty()) first = values[0];
     db.Run(
-        "UPDATE trials SET state = ?, value = ?, error = ?, owner = NULL, finished = ?, revision = ? WHERE "
-        "study = ? "
-        "AND number = ?",
-        {std::string(TrialStateName(state)), value ? store::Value(*value) : store::Value(nullptr), error,
+        "UPDATE trials SET state = ?, value = ?, further = ?, violations = ?, error = ?, owner = NULL, "
+        "finished = ?, revision = ? WHERE study = ? AND number = ?",
+        {std::string(TrialStateName(state)), first,
+         NumbersText(values.subspan(std::min<size_t>(1, values.size()))), NumbersText(violations), error,
          store::UnixTime(), NextRevision(), id, number});
     json detail = {{"trial", number}, {"state", TrialStateName(state)}};
-    if (value) detail["value"] = *value;
+    if (values.size() == 1) detail["value"] = values[0];
+    if (values.size() > 1) detail["values"] = std::vector<double>(values.begin(), values.end());
     if (!error.empty()) detail["error"] = error;
     Log("trial", std::move(detail));
+  }
+
+  void GiveBack(int64_t number, std::string_view attempts) {
+    Refresh();
+    Running(number);
+    db.Run(fmt::format(
+               "UPDATE trials SET owner = NULL, attempts = {}, revision = ? WHERE study = ? AND number = ?",
+               attempts),
+           {NextRevision(), id, number});
   }
 
   // What was read within a transaction that failed was never so: the cache starts anew.
@@ -317,16 +412,18 @@ struct Study::Impl {
       db.Transaction(body);
     } catch (...) {
       trials.clear();
+      finished.clear();
       seen = 0;
       throw;
     }
   }
 
-  void Tell(int64_t number, TrialState state, std::optional<double> value, const std::string& error) {
+  void Tell(int64_t number, TrialState state, std::span<const double> values, const std::string& error,
+            std::span<const double> violations = {}) {
     Transact([&] {
       Refresh();
       Running(number);
-      End(number, state, value, error);
+      End(number, state, values, violations, error);
     });
   }
 
@@ -337,8 +434,10 @@ struct Study::Impl {
   int64_t id = 0;
   uint64_t seed = 0;
   Space space;
+  std::string space_text;
   bool by_run = false;
-  std::map<int64_t, Cached> trials;  // as of revision `seen`
+  std::map<int64_t, Cached> trials;   // as of revision `seen`
+  std::vector<Observation> finished;  // of those, by number
   int64_t seen = 0;
 };
 
@@ -364,16 +463,29 @@ void Study::Report(int64_t trial, int64_t step, double value, const std::string&
     impl_->Refresh();
     impl_->Running(trial);
     impl_->db.Run(
-        "INSERT OR REPLACE INTO reports (study, number, step, value, metrics, time) VALUES (?, ?, ?, ?, ?, "
-        "?)",
+        "INSERT INTO reports (study, number, step, value, metrics, time) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (study, number, step) DO UPDATE SET value = excluded.value, metrics = excluded.metrics, "
+        "time = excluded.time",
         {impl_->id, trial, step, std::isnan(value) ? store::Value(nullptr) : store::Value(value), metrics,
          store::UnixTime()});
   });
 }
 
-void Study::Tell(int64_t trial, double value) {
-  if (std::isfinite(value)) return impl_->Tell(trial, TrialState::kDone, value, "");
-  impl_->Tell(trial, TrialState::kFailed, {}, fmt::format("its value is {}", value));
+void Study::Tell(int64_t trial, const std::vector<double>& values, const std::vector<double>& violations) {
+  const size_t objectives = impl_->options.directions.size();
+  if (values.size() != objectives)
+    throw Error(Code::kInvalidArgument, fmt::format("trial {}: {} values: study \"{}\" has {} objectives",
+                                                    trial, values.size(), name(), objectives));
+  for (double violation : violations)
+    if (!std::isfinite(violation))
+      throw Error(
+          Code::kInvalidArgument,
+          fmt::format("trial {}: a constraint of {}: expected a finite number, 0 or less where it holds",
+                      trial, violation));
+  for (double value : values)
+    if (!std::isfinite(value))
+      return impl_->Tell(trial, TrialState::kFailed, {}, fmt::format("its value is {}", value));
+  impl_->Tell(trial, TrialState::kDone, values, "", violations);
 }
 
 void Study::TellFailed(int64_t trial, const std::string& error) {
@@ -381,18 +493,19 @@ void Study::TellFailed(int64_t trial, const std::string& error) {
 }
 
 void Study::TellPruned(int64_t trial, std::optional<double> value) {
-  if (value && !std::isfinite(*value)) value.reset();
-  impl_->Tell(trial, TrialState::kPruned, value, "");
+  std::vector<double> values;
+  if (value && std::isfinite(*value) && directions().size() == 1) values = {*value};
+  impl_->Tell(trial, TrialState::kPruned, values, "");
 }
 
 void Study::Release(int64_t trial) {
+  impl_->Transact([&] { impl_->GiveBack(trial, "attempts - 1"); });
+}
+
+void Study::Retry(int64_t trial, const std::string& error) {
   impl_->Transact([&] {
-    impl_->Refresh();
-    impl_->Running(trial);
-    impl_->db.Run(
-        "UPDATE trials SET owner = NULL, attempts = attempts - 1, revision = ? WHERE study = ? AND number = "
-        "?",
-        {impl_->NextRevision(), impl_->id, trial});
+    impl_->GiveBack(trial, "attempts");
+    impl_->Log("retry", {{"trial", trial}, {"error", error}});
   });
 }
 
@@ -415,18 +528,45 @@ std::vector<ReportRecord> Study::Reports(int64_t trial) {
 }
 
 std::optional<TrialRecord> Study::Best() {
+  if (directions().size() > 1)
+    throw Error(Code::kFailedPrecondition,
+                fmt::format("study \"{}\" has {} objectives, so no one best trial: ask for its Pareto front",
+                            name(), directions().size()));
   const bool lower = minimize();
   std::optional<TrialRecord> best;
   for (TrialRecord& trial : Trials()) {
-    if (trial.state != TrialState::kDone) continue;
-    if (!best || (*trial.value != *best->value && (*trial.value < *best->value) == lower))
+    if (trial.state != TrialState::kDone || !trial.feasible()) continue;
+    if (!best || (trial.values[0] != best->values[0] && (trial.values[0] < best->values[0]) == lower))
       best = std::move(trial);
   }
   return best;
 }
 
+std::vector<TrialRecord> Study::ParetoFront() {
+  std::vector<TrialRecord> trials = Trials();
+  std::erase_if(
+      trials, [](const TrialRecord& trial) { return trial.state != TrialState::kDone || !trial.feasible(); });
+  auto dominates = [&](const TrialRecord& a, const TrialRecord& b) {
+    bool better = false;
+    for (size_t i = 0; i < directions().size(); ++i) {
+      if (a.values[i] == b.values[i]) continue;
+      if ((a.values[i] < b.values[i]) != minimize(i)) return false;
+      better = true;
+    }
+    return better;
+  };
+  std::vector<TrialRecord> front;
+  for (const TrialRecord& trial : trials)
+    if (std::none_of(trials.begin(), trials.end(), [&](const TrialRecord& o) { return dominates(o, trial); }))
+      front.push_back(trial);
+  return front;
+}
+
 const std::string& Study::name() const noexcept { return impl_->options.name; }
-bool Study::minimize() const noexcept { return impl_->options.direction == "minimize"; }
+const std::vector<std::string>& Study::directions() const noexcept { return impl_->options.directions; }
+bool Study::minimize(size_t objective) const noexcept {
+  return impl_->options.directions[objective] == "minimize";
+}
 uint64_t Study::seed() const noexcept { return impl_->seed; }
 
 Space Study::space() {

@@ -18,15 +18,19 @@ enum class TrialState { kRunning, kDone, kFailed, kPruned };
 STROP_API std::string_view TrialStateName(TrialState state) noexcept;  // running, done, failed, pruned
 
 // A trial as the store has it.
-struct TrialRecord {
+struct STROP_API TrialRecord {
   int64_t number = 0;  // from 0, without gaps
   TrialState state = TrialState::kRunning;
   Params params;
-  std::optional<double> value;  // done: always; pruned: where one was told
-  std::string error;            // failed: why
-  int64_t attempts = 1;         // above 1: an earlier process died, or was stopped, while running it
-  double started = 0;           // Unix seconds
+  std::vector<double> values;      // one an objective; done: always; pruned: where they were told
+  std::vector<double> violations;  // of outcome constraints: above 0 is infeasible; empty: there are none
+  std::string error;               // failed: why
+  std::string sampler, reason;     // who suggested it and, where a sampler was chosen, why
+  int64_t attempts = 1;            // above 1: an earlier process died, or was stopped, while running it
+  double started = 0;              // Unix seconds
   double finished = 0;
+
+  bool feasible() const noexcept;
 };
 
 struct ReportRecord {
@@ -38,13 +42,13 @@ struct ReportRecord {
 struct StudyOptions {
   std::string storage = "sqlite://";  // as store::Database::Open; this default: in memory
   std::string name = "study";
-  Space space;  // empty: defined by run, through Suggest
-  std::string direction = "minimize";
+  Space space;                                         // empty: defined by run, through Suggest
+  std::vector<std::string> directions = {"minimize"};  // one an objective; or maximize
   std::string sampler = "auto";
   uint64_t seed = 0;
   bool load_if_exists = true;
   bool must_exist =
-      false;  // throws kNotFound when it is not there; space and direction are then the stored ones
+      false;  // throws kNotFound when it is not there; space and directions are then the stored ones
 };
 
 // A search, in a store. Whatever Ask, Report, Tell have returned from is on disk and survives kill -9.
@@ -60,7 +64,7 @@ class STROP_API Study {
   static constexpr int64_t kMaxAttempts = 3;
 
   // Creates or continues. When it continues, the stored seed holds. Throws kAlreadyExists when it is there
-  // and load_if_exists is false; kInvalidArgument when it is there with another space or direction.
+  // and load_if_exists is false; kInvalidArgument when it is there with another space or other directions.
   explicit Study(StudyOptions options);
   Study(Study&&) noexcept;
   ~Study();
@@ -73,21 +77,31 @@ class STROP_API Study {
   ParamValue Suggest(int64_t trial, const Parameter& parameter);
   // An intermediate value; a step reported twice keeps the later one. `metrics` is JSON, for people.
   void Report(int64_t trial, int64_t step, double value, const std::string& metrics = "{}");
-  // Ends a trial. A value that is not finite is a failure. Throw kFailedPrecondition when the trial is not
-  // running, kNotFound when there is none.
-  void Tell(int64_t trial, double value);
+  // Ends a trial with a value an objective. A value that is not finite is a failure. `violations` say how far
+  // it breaks each outcome constraint, 0 or less where it keeps to it. Throw kFailedPrecondition when the
+  // trial is not running, kNotFound when there is none, kInvalidArgument for another number of values.
+  void Tell(int64_t trial, const std::vector<double>& values, const std::vector<double>& violations = {});
+  void Tell(int64_t trial, double value) { Tell(trial, std::vector<double>{value}); }
   void TellFailed(int64_t trial, const std::string& error);
   void TellPruned(int64_t trial, std::optional<double> value = {});
-  // Gives a running trial back, to be run again by whoever asks next.
+  // Gives a running trial back, to be run again by whoever asks next, as if this run had not been; Retry: as
+  // one more attempt, with the error of this one in the event log.
   void Release(int64_t trial);
+  void Retry(int64_t trial, const std::string& error);
 
   std::vector<TrialRecord> Trials();
   std::vector<ReportRecord> Reports(int64_t trial);
-  // The done trial with the best value, the first of equals.
+  // The done and feasible trial with the best value, the first of equals. Throws kFailedPrecondition in a
+  // study of several objectives.
   std::optional<TrialRecord> Best();
+  // The done and feasible trials that no other is better than in one objective and as good as in the rest, by
+  // number. With one objective: all with the best value.
+  std::vector<TrialRecord> ParetoFront();
 
   const std::string& name() const noexcept;
-  bool minimize() const noexcept;
+  const std::vector<std::string>& directions() const noexcept;
+  // Whether lower values of an objective are better.
+  bool minimize(size_t objective = 0) const noexcept;
   uint64_t seed() const noexcept;
   Space space();
 

@@ -30,7 +30,7 @@ double Bowl(const Params& params) {
 class StudyTest : public testing::Test {
  protected:
   StudyOptions Options(const std::string& file, const std::string& sampler = "gp") const {
-    return {(folder_ / file).string(), "s", Plane(), "minimize", sampler, 7, true, false};
+    return {(folder_ / file).string(), "s", Plane(), {"minimize"}, sampler, 7, true, false};
   }
   static void Run(Study& study, int trials) {
     for (int i = 0; i < trials; ++i) {
@@ -56,7 +56,7 @@ TEST_F(StudyTest, FiftyTrialsEqualTwentyFiveRestartTwentyFive) {
   ASSERT_EQ(a.size(), 50u);
   ASSERT_EQ(b.size(), 50u);
   for (size_t i = 0; i < 50; ++i) EXPECT_EQ(a[i].params, b[i].params) << i;
-  EXPECT_LT(*second.Best()->value, 0.05);
+  EXPECT_LT(second.Best()->values[0], 0.05);
 }
 
 TEST_F(StudyTest, TellsOnceAndKnowsItsTrials) {
@@ -80,14 +80,14 @@ TEST_F(StudyTest, TellsOnceAndKnowsItsTrials) {
   ASSERT_EQ(reports.size(), 2u);
   EXPECT_EQ(reports[0].value, 0.75);
   EXPECT_EQ(reports[1].value, 0.25);
-  EXPECT_EQ(*study.Trials()[0].value, 1.5);
+  EXPECT_EQ(study.Trials()[0].values[0], 1.5);
 }
 
 TEST_F(StudyTest, BestIgnoresFailedAndPruned) {
   for (const char* direction : {"minimize", "maximize"}) {
     StudyOptions options = Options("s.db", "random");
     options.name = direction;
-    options.direction = direction;
+    options.directions = {direction};
     Study study(options);
     for (double value : {3.0, 1.0, 2.0, 1.0, std::nan(""), double{INFINITY}})
       study.Tell(study.Ask()->number, value);
@@ -100,6 +100,43 @@ TEST_F(StudyTest, BestIgnoresFailedAndPruned) {
     EXPECT_EQ(trials[6].error, "crashed");
     EXPECT_EQ(trials[7].state, TrialState::kPruned);
   }
+}
+
+TEST_F(StudyTest, MaximisesByTheSameRule) {
+  StudyOptions options = Options("low.db");
+  Study low(options);
+  options.storage = (folder_ / "high.db").string();
+  options.directions = {"maximize"};
+  Study high(options);
+  for (int i = 0; i < 14; ++i) {
+    const TrialRecord a = *low.Ask(), b = *high.Ask();
+    ASSERT_EQ(a.params, b.params) << i;
+    low.Tell(a.number, Bowl(a.params));
+    high.Tell(b.number, -Bowl(b.params));
+  }
+}
+
+TEST_F(StudyTest, SeveralObjectivesHaveAFrontOfFeasibleTrials) {
+  StudyOptions options = Options("s.db", "random");
+  options.directions = {"minimize", "maximize"};
+  {
+    Study study(options);
+    const double told[][3] = {{1, 1, 0}, {2, 2, 0}, {2, 1, 0}, {0, 9, 1}, {1, 1, -1}};
+    for (const auto& [low, high, violation] : told) study.Tell(study.Ask()->number, {low, high}, {violation});
+    study.Tell(study.Ask()->number, {0, NAN});
+    EXPECT_THROW(study.Tell(study.Ask()->number, 1.0), Error);
+    EXPECT_THROW(study.Best(), Error);
+  }
+  Study study(options);
+  std::vector<int64_t> front;
+  for (const TrialRecord& trial : study.ParetoFront()) front.push_back(trial.number);
+  EXPECT_THAT(front, testing::ElementsAre(0, 1, 4));
+  const auto trials = study.Trials();
+  EXPECT_THAT(trials[3].values, testing::ElementsAre(0, 9));
+  EXPECT_THAT(trials[3].violations, testing::ElementsAre(1));
+  EXPECT_FALSE(trials[3].feasible());
+  EXPECT_EQ(trials[5].state, TrialState::kFailed);
+  EXPECT_EQ(trials[0].sampler, "random");
 }
 
 TEST_F(StudyTest, ReopeningChecksWhatItWasMadeWith) {
@@ -116,16 +153,16 @@ TEST_F(StudyTest, ReopeningChecksWhatItWasMadeWith) {
   options.load_if_exists = false;
   EXPECT_THAT(complaint(options), HasSubstr("already in"));
   options = Options("s.db", "random");
-  options.direction = "maximize";
+  options.directions = {"maximize"};
   EXPECT_THAT(complaint(options), HasSubstr("made to minimize, not to maximize"));
-  options.direction = "up";
+  options.directions = {"up"};
   EXPECT_THAT(complaint(options), HasSubstr("expected minimize or maximize"));
   options = Options("s.db", "random");
   options.space = Space({{"x", FloatRange{-5, 11}, {}}, {"n", IntRange{1, 100}, {}}});
   EXPECT_THAT(complaint(options), HasSubstr("\"x\" differs"));
   options = Options("s.db", "random");
   options.must_exist = true;
-  options.direction = "maximize";
+  options.directions = {"maximize"};
   EXPECT_EQ(complaint(options), "");
   options.name = "t";
   EXPECT_THAT(complaint(options), HasSubstr("\"t\" is not in"));
@@ -244,7 +281,7 @@ TEST_F(StudyTest, SpaceDefinedByRunIsLearntAndResumes) {
   Study whole(options);
   run(whole, 40);
   for (size_t i = 0; i < 40; ++i) EXPECT_EQ(study.Trials()[i].params, whole.Trials()[i].params) << i;
-  EXPECT_LT(*study.Best()->value, 0.2);
+  EXPECT_LT(study.Best()->values[0], 0.2);
   EXPECT_THROW(study.Suggest(study.Ask()->number, {"x", FloatRange{0, 1}, {}}), Error);
 }
 

@@ -45,20 +45,66 @@ LogImprovement LogExpectedImprovement(double mean, double deviation, double best
   return {std::log(deviation) + log_h, -distribution / deviation, density / deviation};
 }
 
-double LogExpectedImprovement(const Gp& gp, double best, const Eigen::VectorXd& x,
-                              Eigen::VectorXd& gradient) {
-  const Gp::Point point = gp.PredictWithGradient(x);
-  const LogImprovement log = LogExpectedImprovement(point.mean, point.deviation, best);
+LogProbability LogNormalDistribution(double z) noexcept {
+  const double value =
+      z > -1 ? std::log(Distribution(z)) : LogScaledErfc(-z * M_SQRT1_2) - 0.5 * z * z - M_LN2;
+  return {value, std::exp(-0.5 * z * z - kHalfLog2Pi - value)};
+}
+
+Acquisition::~Acquisition() = default;
+
+double LogEi::At(const Eigen::VectorXd& x, Eigen::VectorXd& gradient) const {
+  const Gp::Point point = gp_.PredictWithGradient(x);
+  const LogImprovement log = LogExpectedImprovement(point.mean, point.deviation, best_);
   gradient = log.by_mean * point.mean_gradient + log.by_deviation * point.deviation_gradient;
   return log.value;
 }
 
-Eigen::VectorXd LogExpectedImprovement(const Gp& gp, double best, const Eigen::MatrixXd& queries) {
+Eigen::VectorXd LogEi::At(const Eigen::MatrixXd& queries) const {
   Eigen::VectorXd mean, deviation;
-  gp.Predict(queries, mean, deviation);
+  gp_.Predict(queries, mean, deviation);
   for (Eigen::Index i = 0; i < mean.size(); ++i)
-    mean[i] = LogExpectedImprovement(mean[i], deviation[i], best).value;
+    mean[i] = LogExpectedImprovement(mean[i], deviation[i], best_).value;
   return mean;
+}
+
+double ConfidenceBound::At(const Eigen::VectorXd& x, Eigen::VectorXd& gradient) const {
+  const Gp::Point point = gp_.PredictWithGradient(x);
+  gradient = beta_ * point.deviation_gradient - point.mean_gradient;
+  return beta_ * point.deviation - point.mean;
+}
+
+Eigen::VectorXd ConfidenceBound::At(const Eigen::MatrixXd& queries) const {
+  Eigen::VectorXd mean, deviation;
+  gp_.Predict(queries, mean, deviation);
+  return beta_ * deviation - mean;
+}
+
+double FeasibleGain::At(const Eigen::VectorXd& x, Eigen::VectorXd& gradient) const {
+  double value = 0;
+  if (gain_)
+    value = gain_->At(x, gradient);
+  else
+    gradient.setZero(x.size());
+  for (const Limit& limit : limits_) {
+    const Gp::Point point = limit.gp.PredictWithGradient(x);
+    const double z = (limit.at - point.mean) / point.deviation;
+    const LogProbability log = LogNormalDistribution(z);
+    value += log.value;
+    gradient -= log.by_z / point.deviation * (point.mean_gradient + z * point.deviation_gradient);
+  }
+  return value;
+}
+
+Eigen::VectorXd FeasibleGain::At(const Eigen::MatrixXd& queries) const {
+  Eigen::VectorXd values = gain_ ? gain_->At(queries) : Eigen::VectorXd::Zero(queries.cols()).eval();
+  for (const Limit& limit : limits_) {
+    Eigen::VectorXd mean, deviation;
+    limit.gp.Predict(queries, mean, deviation);
+    for (Eigen::Index i = 0; i < values.size(); ++i)
+      values[i] += LogNormalDistribution((limit.at - mean[i]) / deviation[i]).value;
+  }
+  return values;
 }
 
 }  // namespace strop::tune::gp

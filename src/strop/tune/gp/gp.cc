@@ -121,11 +121,14 @@ Hyper FitHyper(const Samples& samples) {
   return Hyper::FromVector(b.value < a.value ? b.x : a.x);
 }
 
-Gp::Gp(Samples samples, const Hyper& hyper) : samples_(std::move(samples)), kernel_(samples_.group, hyper) {
+Gp::Gp(Samples samples, const Hyper& hyper, Eigen::Index exact)
+    : samples_(std::move(samples)), kernel_(samples_.group, hyper) {
   MatrixXd covariance = kernel_.Cross(samples_.points, samples_.points.transpose());
-  double extra = std::exp(hyper.log_noise) + kJitter;
+  const Eigen::Index noisy = samples_.points.rows() - exact;
+  double jitter = kJitter;
   for (int attempt = 0;; ++attempt) {
-    covariance.diagonal().setConstant(kernel_.signal() + extra);
+    covariance.diagonal().setConstant(kernel_.signal() + jitter);
+    covariance.diagonal().head(noisy).array() += std::exp(hyper.log_noise);
     const Eigen::LLT<MatrixXd> llt(covariance);
     if (llt.info() == Eigen::Success) {
       factor_ = llt.matrixL();
@@ -133,30 +136,47 @@ Gp::Gp(Samples samples, const Hyper& hyper) : samples_(std::move(samples)), kern
       return;
     }
     if (attempt == 8) throw Error(Code::kInternal, "the covariance of the trials is not positive definite");
-    extra *= 10;
+    jitter *= 10;
   }
 }
 
+MatrixXd Gp::CrossAt(const MatrixXd& queries, VectorXd& deviation) const {
+  MatrixXd cross = kernel_.Cross(samples_.points, queries);
+  const MatrixXd half = factor_.triangularView<Eigen::Lower>().solve(cross);
+  deviation = (kernel_.signal() - half.colwise().squaredNorm().transpose().array()).max(1e-12).sqrt();
+  return cross;
+}
+
 void Gp::Predict(const MatrixXd& queries, VectorXd& mean, VectorXd& deviation) const {
-  MatrixXd k = kernel_.Cross(samples_.points, queries);
-  mean = k.transpose() * alpha_;
-  factor_.triangularView<Eigen::Lower>().solveInPlace(k);
-  deviation = (kernel_.signal() - k.colwise().squaredNorm().transpose().array()).max(1e-12).sqrt();
+  mean = CrossAt(queries, deviation).transpose() * alpha_;
+}
+
+void Gp::PredictTogether(const MatrixXd& queries, VectorXd& mean, MatrixXd& covariance) const {
+  MatrixXd cross = kernel_.Cross(samples_.points, queries);
+  mean = cross.transpose() * alpha_;
+  factor_.triangularView<Eigen::Lower>().solveInPlace(cross);
+  covariance = kernel_.Cross(queries.transpose(), queries) - cross.transpose() * cross;
+}
+
+MatrixXd Gp::Solve(const MatrixXd& outputs) const {
+  const MatrixXd half = factor_.triangularView<Eigen::Lower>().solve(outputs);
+  return factor_.triangularView<Eigen::Lower>().adjoint().solve(half);
+}
+
+Gp::Parts Gp::PartsAt(const VectorXd& x) const {
+  Parts parts;
+  kernel_.CrossWithGradient(samples_.points, x, parts.cross, parts.cross_gradient);
+  VectorXd v = factor_.triangularView<Eigen::Lower>().solve(parts.cross);
+  parts.deviation = std::sqrt(std::max(1e-12, kernel_.signal() - v.squaredNorm()));
+  factor_.triangularView<Eigen::Lower>().adjoint().solveInPlace(v);
+  parts.deviation_gradient = -(parts.cross_gradient.transpose() * v) / parts.deviation;
+  return parts;
 }
 
 Gp::Point Gp::PredictWithGradient(const VectorXd& x) const {
-  VectorXd k;
-  MatrixXd gradient;
-  kernel_.CrossWithGradient(samples_.points, x, k, gradient);
-  Point point;
-  point.mean = k.dot(alpha_);
-  point.mean_gradient = gradient.transpose() * alpha_;
-  VectorXd v = factor_.triangularView<Eigen::Lower>().solve(k);
-  const double variance = std::max(1e-12, kernel_.signal() - v.squaredNorm());
-  point.deviation = std::sqrt(variance);
-  factor_.triangularView<Eigen::Lower>().adjoint().solveInPlace(v);
-  point.deviation_gradient = -(gradient.transpose() * v) / point.deviation;
-  return point;
+  const Parts parts = PartsAt(x);
+  return {parts.cross.dot(alpha_), parts.deviation, parts.cross_gradient.transpose() * alpha_,
+          parts.deviation_gradient};
 }
 
 }  // namespace strop::tune::gp

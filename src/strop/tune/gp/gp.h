@@ -55,16 +55,33 @@ STROP_API Hyper FitHyper(const Samples& samples);
 // The process conditioned on samples. Immutable; thread safe.
 class STROP_API Gp {
  public:
-  Gp(Samples samples, const Hyper& hyper);
+  // The last `exact` samples are values of the function itself, the others observations of it with noise.
+  Gp(Samples samples, const Hyper& hyper, Eigen::Index exact = 0);
 
   // Of the function without noise, at the columns of `queries`.
   void Predict(const Eigen::MatrixXd& queries, Eigen::VectorXd& mean, Eigen::VectorXd& deviation) const;
+  void PredictTogether(const Eigen::MatrixXd& queries, Eigen::VectorXd& mean,
+                       Eigen::MatrixXd& covariance) const;
 
   struct Point {
     double mean, deviation;
     Eigen::VectorXd mean_gradient, deviation_gradient;
   };
   Point PredictWithGradient(const Eigen::VectorXd& x) const;
+
+  // What predictions are made of: the covariance with every sample and its derivative by x, [samples] and
+  // [samples, dimensions], and the deviation with its gradient. The mean is cross · Solve(outputs).
+  struct Parts {
+    Eigen::VectorXd cross;
+    Eigen::MatrixXd cross_gradient;
+    double deviation;
+    Eigen::VectorXd deviation_gradient;
+  };
+  Parts PartsAt(const Eigen::VectorXd& x) const;
+  // [samples, queries] and the deviations.
+  Eigen::MatrixXd CrossAt(const Eigen::MatrixXd& queries, Eigen::VectorXd& deviation) const;
+  // K⁻¹ outputs: [samples, any].
+  Eigen::MatrixXd Solve(const Eigen::MatrixXd& outputs) const;
 
   const Samples& samples() const noexcept { return samples_; }
 

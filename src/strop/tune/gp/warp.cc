@@ -4,20 +4,9 @@
 #include <cmath>
 #include <vector>
 
+#include <boost/math/distributions/normal.hpp>
+
 namespace strop::tune::gp {
-namespace {
-
-// The z >= 0 below which the share q of [0.5, 1) of a standard normal lies.
-double UpperQuantile(double q) {
-  double low = 0, high = 9;
-  for (int i = 0; i < 50; ++i) {
-    const double middle = 0.5 * (low + high);
-    (0.5 * std::erfc(-middle * M_SQRT1_2) < q ? low : high) = middle;
-  }
-  return low;
-}
-
-}  // namespace
 
 Eigen::VectorXd WarpOutputs(const Eigen::VectorXd& outputs) {
   const Eigen::Index n = outputs.size();
@@ -35,7 +24,7 @@ Eigen::VectorXd WarpOutputs(const Eigen::VectorXd& outputs) {
       const auto equal = std::equal_range(sorted.begin(), sorted.end(), y);
       const auto rank =
           0.5 * static_cast<double>((equal.first - sorted.begin()) + (equal.second - sorted.begin()));
-      y = median + width * UpperQuantile(std::max(0.5, rank / static_cast<double>(n)));
+      y = median + width * quantile(boost::math::normal(), std::max(0.5, rank / static_cast<double>(n)));
     }
   }
   const double mean = warped.mean();
