@@ -1,0 +1,35 @@
+"""Which problems a tuner is measured on, by name: bbob_f08_5d is a function of BBOB, any other a recorded table."""
+
+from problems import bbob, tables
+
+TABLES = ["boost_cancer", "forest_diabetes", "knn_fashion", "mlp_fashion", "ridge_diabetes", "sgd_fashion", "sgd_wine",
+          "svm_digits"]
+
+
+def functions(dimension, numbers=bbob.FUNCTIONS):
+    return [f"bbob_f{number:02}_{dimension}d" for number in numbers]
+
+
+SUITES = {
+    # For working on a sampler: minutes.
+    "small": [*functions(5, [3, 8, 15, 21]), *functions(10, [2, 17]), "boost_cancer", "mlp_fashion", "sgd_wine",
+              "svm_digits"],
+    # Ranks against peers: two functions of each of BBOB's five groups, one in 5 dimensions and one in 10, two more of
+    # the multimodal groups, and the tables.
+    "standard": [*functions(5, [1, 6, 10, 15, 18, 21]), *functions(10, [3, 8, 12, 17, 20, 23]), *TABLES],
+    # Trials to a quality: every function and every table.
+    "all": [*functions(5), *TABLES],
+    "bbob5": functions(5), "bbob10": functions(10), "bbob20": functions(20), "tables": TABLES,
+}
+
+
+def load(name):
+    if name.startswith("bbob_"):
+        function, dimension = name.removeprefix("bbob_f").removesuffix("d").split("_")
+        return bbob.load(int(function), int(dimension))
+    return tables.load(name).problem()
+
+
+def names(suite):
+    """Of a suite, or of problems with commas between."""
+    return SUITES.get(suite) or suite.split(",")
