@@ -300,6 +300,12 @@ def test_traced_batches_are_saved_and_sent(rows, tmp_path, strop_bin):
     list(few)
     few.save_trace(tmp_path / "none.json")
     assert len(json.loads((tmp_path / "none.json").read_text())["traceEvents"]) == 1
+    few.set_trace(1.0)
+    list(few)
+    few.save_trace(tmp_path / "all.json")
+    assert len(json.loads((tmp_path / "all.json").read_text())["traceEvents"]) > len(few)
+    with pytest.raises(ValueError, match="share of traced items is -1"):
+        few.set_trace(-1)
 
 
 def test_importing_loads_no_framework(rows):

@@ -98,6 +98,7 @@ class Core {
   std::vector<std::string> columns() const { return loader_->columns(); }
   uint64_t epoch() const { return loader_->state().epoch; }
   int64_t position() const { return loader_->state().now.batches; }
+  void SetTrace(double share) { loader_->SetTraceShare(share); }
   void SetEpoch(uint64_t epoch) { loader_->SetEpoch(epoch); }
   std::string State() const { return loader_->state().ToJson(); }
   void Restore(const std::string& json) { loader_->Restore(LoaderState::FromJson(json)); }
@@ -225,6 +226,7 @@ NB_MODULE(_feed, m) {
       .def("state", &Core::State)
       .def("restore", &Core::Restore)
       .def("stats", &Core::Stats)
+      .def("set_trace", &Core::SetTrace, "share"_a)
       .def("save_trace", &Core::SaveTrace, "path"_a)
       .def("send_trace", &Core::SendTrace, "url"_a)
       .def_prop_ro("rows", &Core::rows)

@@ -222,6 +222,10 @@ class Loader:
         names what bounds the speed."""
         return self._core.stats()
 
+    def set_trace(self, share):
+        """Changes `trace` for the batches to come."""
+        self._core.set_trace(_number("trace", share))
+
     def save_trace(self, path):
         """Writes the spans of the traced batches for ui.perfetto.dev."""
         self._core.save_trace(os.fsencode(path))

@@ -42,12 +42,14 @@ uint64_t ThisThread() {
 Tracer::Tracer(double share, uint64_t seed, size_t most)
     : seed_(seed),
       threshold_(Threshold(share)),
-      all_(share >= 1),
       most_(std::max<size_t>(1, most)),
       clock_offset_ns_(ClockOffset()) {}
 
+void Tracer::SetShare(double share) { threshold_.store(Threshold(share), std::memory_order_relaxed); }
+
 bool Tracer::Sampled(uint64_t item) const noexcept {
-  return all_ || (threshold_ != 0 && MixSeed(seed_, item) < threshold_);
+  const uint64_t threshold = threshold_.load(std::memory_order_relaxed);
+  return threshold == UINT64_MAX || (threshold != 0 && MixSeed(seed_, item) < threshold);
 }
 
 void Tracer::Add(const char* name, uint64_t item, std::chrono::steady_clock::time_point begin,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -26,6 +27,8 @@ class STROP_API Tracer {
   // share: 0 (nothing) to 1 (everything). Throws kInvalidArgument for another.
   explicit Tracer(double share, uint64_t seed = 0, size_t most = 1 << 16);
 
+  // From now on. Throws as the constructor.
+  void SetShare(double share);
   bool Sampled(uint64_t item) const noexcept;
   // A span of the calling thread; for items that are sampled.
   void Add(const char* name, uint64_t item, std::chrono::steady_clock::time_point begin,
@@ -35,8 +38,7 @@ class STROP_API Tracer {
 
  private:
   const uint64_t seed_;
-  const uint64_t threshold_;  // a hash below it is sampled
-  const bool all_;
+  std::atomic<uint64_t> threshold_;  // a hash below it is sampled; at its highest, all are
   const size_t most_;
   const int64_t clock_offset_ns_;  // steady clock to system clock
   mutable std::mutex mutex_;

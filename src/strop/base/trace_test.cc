@@ -31,6 +31,16 @@ TEST(TraceTest, AShareOfTheItemsIsSampledTheSameEverywhere) {
   EXPECT_THROW(Tracer(-0.1), Error);
 }
 
+TEST(TraceTest, AShareThatChangesIsThatOfATracerMadeWithIt) {
+  Tracer changed(0, 7);
+  const Tracer made(0.3, 7);
+  changed.SetShare(0.3);
+  for (uint64_t item = 0; item < 1000; ++item) EXPECT_EQ(changed.Sampled(item), made.Sampled(item));
+  EXPECT_THROW(changed.SetShare(1.01), Error);
+  changed.SetShare(1);
+  EXPECT_TRUE(changed.Sampled(5));
+}
+
 TEST(TraceTest, TheOldestSpansGoFirst) {
   Tracer tracer(1, 0, 3);
   for (uint64_t item = 0; item < 5; ++item) tracer.Add("work", item, Clock::now(), Clock::now());

@@ -118,6 +118,7 @@ class PipelineLoader final : public Loader {
   }
 
   std::vector<Span> spans() const override { return pipeline_->spans(); }
+  void SetTraceShare(double share) override { pipeline_->SetTraceShare(share); }
 
   LoaderStats stats() const override {
     LoaderStats stats = pipeline_->stats();

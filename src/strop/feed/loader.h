@@ -137,6 +137,8 @@ class STROP_API Loader {
   // batch begins in (what interleaves is shown as three sums, one after the other), "wait" for the batch, and
   // "consume" until the next.
   virtual std::vector<Span> spans() const = 0;
+  // Of the batches from now on. Throws kInvalidArgument for less than 0 or more than 1.
+  virtual void SetTraceShare(double share) = 0;
 };
 
 }  // namespace strop::feed

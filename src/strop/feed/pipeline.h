@@ -56,6 +56,7 @@ class Pipeline {
   void Seek(uint64_t epoch, int64_t batch, const std::vector<Part>& done = {});
   LoaderStats stats() const;
   std::vector<Span> spans() const { return tracer_.Spans(); }
+  void SetTraceShare(double share) { tracer_.SetShare(share); }
 
  private:
   struct Task {

@@ -13,7 +13,8 @@ namespace {
 
 constexpr size_t kFewestIntervals = 3;  // of a level: fewer tell no variance
 constexpr size_t kMostIntervals = 6;    // 12 levels of 7 intervals of 0.1 s stay within search_seconds
-constexpr double kTrusted = 0.02;       // relative error of the law that describes its levels
+constexpr double kTrusted = 0.02;       // relative error of the law that describes its levels, or,
+constexpr double kTrustedNoise = 2;     // in units of their noise
 constexpr double kSteady = 0.01;        // relative standard error at which a level is known
 constexpr size_t kRecent = 8;           // intervals that must agree on a shift
 constexpr int kStorageReaders = 32;     // readers a CPU when they mostly wait for the storage
@@ -154,11 +155,22 @@ void Governor::Refine() {
 }
 
 // Where the law describes what was measured, it decides: near the tolerance's edge one level's noise would.
+// The law is off by less than its levels are, by the root of their number; so much the tolerance is less.
 bool Governor::Enough(int readers, const Level& level) const {
-  if (!law_ || law_->error > kTrusted) return level.mean >= (1 - options_.tolerance) * Best();
+  if (!law_ || law_->error > std::max(kTrusted, kTrustedNoise * Noise()))
+    return level.mean >= (1 - options_.tolerance) * Best();
   double best = 0;
   for (const auto& [measured, unused] : levels_) best = std::max(best, law_->At(measured));
-  return law_->At(readers) >= (1 - options_.tolerance) * best;
+  const double off = law_->error / std::sqrt(static_cast<double>(levels_.size()));
+  return law_->At(readers) >= (1 - std::max(0.0, options_.tolerance - off)) * best;
+}
+
+// Relative standard error of the levels, the root of the mean square.
+double Governor::Noise() const {
+  double square = 0;
+  for (const auto& [readers, level] : levels_)
+    if (level.mean > 0) square += std::pow(level.error / level.mean, 2);
+  return std::sqrt(square / static_cast<double>(levels_.size()));
 }
 
 int Governor::Bisect(int below, int enough) const {

@@ -70,6 +70,7 @@ class STROP_API Governor {
   void Rise(const Level& level);
   void Refine();
   bool Enough(int readers, const Level& level) const;
+  double Noise() const;
   int Bisect(int below, int enough) const;
   void Settle(int readers, const std::string& reason);
   void Watch(double rate, const Observation& seen);
