@@ -36,11 +36,12 @@ test: data
 	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) tests/run.py core
 
 test-all: data
-	@setup/setup.sh services
+	@setup/setup.sh services claims
 	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) tests/run.py core slow
 
 # The mission's claims, one JSON object a line: make claims ONLY=1.3,1.5.
 claims: data
+	@setup/setup.sh claims
 	@STROP_BUILD=$(BUILD) PYTHONPATH=$(BUILD) $(VENV) bench/claims/run.py --only "$(ONLY)"
 
 check: build

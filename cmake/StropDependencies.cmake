@@ -11,6 +11,7 @@ find_package(CLI11 REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(muparser REQUIRED IMPORTED_TARGET muparser)
+pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq)
 pkg_check_modules(libjpeg REQUIRED IMPORTED_TARGET libjpeg)
 pkg_check_modules(spng REQUIRED IMPORTED_TARGET spng)
 pkg_check_modules(hwloc REQUIRED IMPORTED_TARGET hwloc)
@@ -21,14 +22,15 @@ execute_process(
   COMMAND "${Python_EXECUTABLE}" -c "
 import importlib.util as u, os
 print(';'.join(os.path.dirname(s.origin) if (s := u.find_spec(n)) else n + '-NOTFOUND'
-               for n in ('pyarrow', 'openvino', 'onnx', 'torch', 'nanobind')), end='')"
+               for n in ('pyarrow', 'openvino', 'onnx', 'torch', 'nanobind', 'plotly')), end='')"
   OUTPUT_VARIABLE strop_wheels COMMAND_ERROR_IS_FATAL ANY)
 list(GET strop_wheels 0 STROP_PYARROW_DIR)
 list(GET strop_wheels 1 STROP_OPENVINO_DIR)
 list(GET strop_wheels 2 STROP_ONNX_DIR)
 list(GET strop_wheels 3 STROP_TORCH_DIR)
 list(GET strop_wheels 4 STROP_NANOBIND_DIR)
-foreach(wheel PYARROW OPENVINO ONNX TORCH NANOBIND)
+list(GET strop_wheels 5 STROP_PLOTLY_DIR)
+foreach(wheel PYARROW OPENVINO ONNX TORCH NANOBIND PLOTLY)
   if(NOT EXISTS "${STROP_${wheel}_DIR}")
     string(TOLOWER ${wheel} wheel_name)
     message(FATAL_ERROR "the Python package ${wheel_name} is missing from ${Python_EXECUTABLE}: "

@@ -34,6 +34,16 @@ function(strop_module name)
   install(TARGETS ${target} LIBRARY DESTINATION strop/lib)
 endfunction()
 
+# strop_embed(tune ReportPage report.html) puts the bytes of a file into strop_tune, where
+# strop::embedded::ReportPage() answers them as a std::string_view.
+function(strop_embed module name file)
+  get_filename_component(file "${file}" ABSOLUTE)
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/embedded_${name}.cc")
+  configure_file("${CMAKE_SOURCE_DIR}/cmake/embed.cc.in" "${source}" @ONLY)
+  set_source_files_properties("${source}" PROPERTIES OBJECT_DEPENDS "${file}")
+  target_sources(strop_${module} PRIVATE "${source}")
+endfunction()
+
 # strop_test(feed SOURCES a_test.cc… [LINKS …]) makes strop_feed_test; every TEST in it is one ctest test.
 function(strop_test name)
   if(NOT STROP_DEVELOPER)

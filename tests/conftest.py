@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import postgres_server
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,3 +41,10 @@ def fashion() -> dict[str, Path]:
     for file in files.values():
         assert file.is_file(), f"{file} is missing: 'make data' makes it"
     return files
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server; its new_database() answers the URL of an empty store."""
+    with postgres_server.running() as server:
+        yield server

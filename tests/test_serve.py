@@ -605,6 +605,23 @@ def test_candidates(stored, models, tmp_path):
     assert (listed["state"], listed["evidence"], listed["path"]) == ("rejected", {"drop": 0.5}, str(models[1]))
 
 
+@pytest.mark.slow
+def test_captures_labels_and_candidates_lie_in_postgresql(strop_bin, models, images, postgres, tmp_path):
+    store = postgres.new_database()
+    with Running(strop_bin, f"m={models[0]}", "--store", store) as server:
+        ids = [server.infer(images[i:i + 1])["id"] for i in range(5)]
+        labels = [{"request_id": i, "label": k} for k, i in enumerate(ids)]
+        for _ in range(2):
+            assert server.ask("POST", "/strop/v1/labels", labels) == (200, {"labelled": 5})
+        for number in (1, 2):
+            assert server.ask("POST", "/strop/v1/candidates", {"model": "m", "path": str(models[1])}) == (
+                200, {"id": number, "state": "offered"})
+        assert [c["id"] for c in server.ask("GET", "/strop/v1/candidates")[1]] == [2, 1]
+    subprocess.run([strop_bin / "strop-label", "export", tmp_path / "l.parquet", "--store", store], check=True)
+    table = parquet.read_table(tmp_path / "l.parquet").to_pydict()
+    assert dict(zip(table["request_id"], table["label"])) == {i: k for k, i in enumerate(ids)}
+
+
 # ---- drift
 
 

@@ -56,7 +56,8 @@ LoopState StateStore::Load() {
 
 void StateStore::Save(const LoopState& state, std::string_view event, std::string_view detail_json) {
   database_.Transaction([&] {
-    database_.Run("INSERT OR REPLACE INTO loop_state VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+    database_.Run("DELETE FROM loop_state");
+    database_.Run("INSERT INTO loop_state VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
                   {std::string(StepName(state.step)), state.round, state.alarm_time, state.labels_used,
                    state.seen_event, state.champion_f32, state.champion_served});
     database_.Log("loop", event, detail_json);
@@ -65,11 +66,6 @@ void StateStore::Save(const LoopState& state, std::string_view event, std::strin
 
 void StateStore::Log(std::string_view event, std::string_view detail_json) {
   database_.Log("loop", event, detail_json);
-}
-
-bool StateStore::HasTable(const std::string& name) {
-  return database_.Scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", {name})
-      .has_value();
 }
 
 std::optional<Alarm> StateStore::AlarmAfter(int64_t seen) {
@@ -89,7 +85,7 @@ int64_t StateStore::LastAlarm() {
 }
 
 int64_t StateStore::LabelsSince(double time, const std::string& reason) {
-  if (!HasTable("captures")) return 0;
+  if (!database_.HasTable("captures")) return 0;
   const auto count = database_.Scalar(
       "SELECT count(*) FROM labels JOIN captures USING (request_id) JOIN label_queue USING (request_id)"
       " WHERE captures.time >= ?1 AND (?2 = 'any' OR label_queue.reason = ?2)",
@@ -98,7 +94,7 @@ int64_t StateStore::LabelsSince(double time, const std::string& reason) {
 }
 
 std::optional<Candidate> StateStore::Offered() {
-  if (!HasTable("candidates")) return std::nullopt;
+  if (!database_.HasTable("candidates")) return std::nullopt;
   std::optional<Candidate> candidate;
   database_.Query("SELECT id, path FROM candidates WHERE state = 'offered' ORDER BY id LIMIT 1", {},
                   [&](const store::Row& row) {

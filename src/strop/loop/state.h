@@ -62,8 +62,6 @@ class STROP_API StateStore {
   void Decide(int64_t candidate, bool promoted, std::string_view evidence_json);
 
  private:
-  bool HasTable(const std::string& name);
-
   store::Database database_;
 };
 

@@ -1,30 +1,30 @@
 #include "strop/loop/state.h"
 
-#include <filesystem>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
-#include "strop/base/test_folder.h"
+#include "strop/store/test_store.h"
 
 namespace strop::loop {
 namespace {
 
-class StateTest : public testing::Test {
+class StateTest : public testing::TestWithParam<std::string> {
  protected:
-  const TestFolder test_folder_;
-  const std::filesystem::path folder_ = test_folder_.path();
-  const std::string url_ = "sqlite:///" + (folder_ / "strop.db").string();
+  const store::TestStore store_{GetParam()};
+  const std::string url_ = store_.url();
 };
+INSTANTIATE_TEST_SUITE_P(Store, StateTest, testing::ValuesIn(store::StoreKinds()), store::StoreKindName);
 
-TEST_F(StateTest, StartsWithTuning) {
+TEST_P(StateTest, StartsWithTuning) {
   const LoopState state = StateStore(url_).Load();
   EXPECT_EQ(state.step, Step::kTune);
   EXPECT_EQ(state.round, 0);
 }
 
-TEST_F(StateTest, ComesBackAsItWasSaved) {
+TEST_P(StateTest, ComesBackAsItWasSaved) {
   LoopState state{Step::kValidate, 3, 1234.5, 900, 17, "f32.onnx", "int8.onnx"};
   StateStore(url_).Save(state, "recompressed", R"({"x":1})");
   const LoopState back = StateStore(url_).Load();
@@ -37,7 +37,7 @@ TEST_F(StateTest, ComesBackAsItWasSaved) {
   EXPECT_EQ(back.champion_served, "int8.onnx");
 }
 
-TEST_F(StateTest, TakesTheOldestAlarmThatWasNotSeen) {
+TEST_P(StateTest, TakesTheOldestAlarmThatWasNotSeen) {
   StateStore store(url_);
   store::Database watch = store::Database::Open(url_);
   EXPECT_FALSE(store.AlarmAfter(0));
@@ -55,7 +55,7 @@ TEST_F(StateTest, TakesTheOldestAlarmThatWasNotSeen) {
   EXPECT_FALSE(store.AlarmAfter(second->event));
 }
 
-TEST_F(StateTest, CountsLabelsByReasonAndTime) {
+TEST_P(StateTest, CountsLabelsByReasonAndTime) {
   StateStore store(url_);
   EXPECT_EQ(store.LabelsSince(0, "any"), 0) << "before watch made its tables";
   store::Database watch = store::Database::Open(url_);
@@ -76,7 +76,7 @@ TEST_F(StateTest, CountsLabelsByReasonAndTime) {
   EXPECT_EQ(store.LabelsSince(0, "uniform"), 2);
 }
 
-TEST_F(StateTest, DecidesACandidateOnce) {
+TEST_P(StateTest, DecidesACandidateOnce) {
   StateStore store(url_);
   EXPECT_FALSE(store.Offered());
   store::Database serve = store::Database::Open(url_);

@@ -125,11 +125,10 @@ struct StropApi::Impl {
     database.Transaction([&] {
       const double now =
           std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-      database.Run(
-          "INSERT INTO candidates (model, path, state, evidence_json, time) VALUES (?, ?, 'offered', '{}', "
-          "?)",
-          {model, path.string(), now});
-      id = database.LastId();
+      id = std::get<int64_t>(
+          *database.Scalar("INSERT INTO candidates (model, path, state, evidence_json, time) "
+                           "VALUES (?, ?, 'offered', '{}', ?) RETURNING id",
+                           {model, path.string(), now}));
       database.Log("serve", "candidate", Json{{"id", id}, {"model", model}, {"path", path.string()}}.dump());
     });
     return Reply({{"id", id}, {"state", "offered"}});

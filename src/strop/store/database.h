@@ -12,26 +12,25 @@
 
 #include "strop/base/api.h"
 
-struct sqlite3;
-struct sqlite3_stmt;
-
 namespace strop::store {
+
+class Backend;
 
 using Blob = std::vector<uint8_t>;
 using Value = std::variant<std::nullptr_t, int64_t, double, std::string, Blob>;
 
-// One row of a result; valid until the next step of its statement. Column indexes start at 0.
+// One row of a result, for as long as it is shown. Column indexes start at 0. A column of another type is
+// converted where that makes sense, and is 0 or empty where not.
 class STROP_API Row {
  public:
-  explicit Row(sqlite3_stmt* statement) noexcept : statement_(statement) {}
-  bool IsNull(int column) const noexcept;
-  int64_t Int(int column) const noexcept;
-  double Real(int column) const noexcept;
-  std::string Text(int column) const;
-  Blob Bytes(int column) const;
-
- private:
-  sqlite3_stmt* statement_;
+  virtual ~Row() = default;
+  virtual bool IsNull(int column) const noexcept = 0;
+  virtual int64_t Int(int column) const noexcept = 0;
+  virtual double Real(int column) const noexcept = 0;
+  virtual std::string Text(int column) const = 0;
+  virtual Blob Bytes(int column) const = 0;
+  // As it is kept.
+  virtual Value Get(int column) const = 0;
 };
 
 // A room's tables: `steps` in order, each run once, in a transaction with its own record.
@@ -52,36 +51,47 @@ struct STROP_API Event {
 // Unix seconds, as every table keeps time.
 STROP_API double UnixTime();
 
-// A SQLite file in WAL mode with synchronous=FULL: a committed transaction survives kill -9 and power loss.
-// Several processes may share it; a writer waits for another up to 30 s, then throws kTimeout. One Database
-// is used by one thread at a time; open one a thread.
+// A store: a SQLite file (WAL, synchronous=FULL) or a PostgreSQL database. A committed transaction survives
+// kill -9 and power loss. Several processes may share it; a writer waits for another up to 30 s, then throws
+// kTimeout. One Database is used by one thread at a time; open one a thread. SQL is SQLite's, as far as
+// docs/store.md has both kinds understand it. A full disk and a store that may only be read are kIo, a server
+// that has gone is kUnavailable.
 class STROP_API Database {
  public:
-  struct Impl;
-
-  // "sqlite:///relative.db", "sqlite:////absolute.db", a bare path, or "sqlite://" for memory. Makes parent
-  // folders. Throws kInvalidArgument for another scheme, kCorrupt naming the file when it is not a database.
+  // "sqlite:///relative.db", "sqlite:////absolute.db", a bare path, or "sqlite://" for memory; makes parent
+  // folders. "postgresql://user:password@host:port/db", with the parameters that libpq knows; messages never
+  // show the password. Throws kInvalidArgument for another scheme or a login that the server refuses,
+  // kCorrupt naming the file when it is not a database, kNotFound for a database that the server does not
+  // have, kFailedPrecondition where libpq is missing.
   static Database Open(const std::string& url);
+  // False for a SQLite file that is not there, which Open would make.
+  static bool Exists(const std::string& url);
 
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
   ~Database();
 
-  // Throws kFailedPrecondition when the file was written by a newer Strop. Not within a Transaction.
+  // The file, or the URL without its password: for messages.
+  const std::string& where() const noexcept;
+
+  // Throws kFailedPrecondition when the store was written by a newer Strop. Not within a Transaction.
   void Migrate(const Migrations& migrations);
 
   // Runs one statement with values for its ?; answers the number of changed rows. Outside a Transaction it is
   // one of its own, on disk when this returns. Throws kAlreadyExists when it would break a primary key or
   // UNIQUE, kInvalidArgument for another constraint.
   int64_t Run(std::string_view sql, const std::vector<Value>& values = {});
+  // Shows each row to `row`, which may read from this Database, and within a Transaction write. A statement
+  // that writes (INSERT … RETURNING id) only within a Transaction.
   void Query(std::string_view sql, const std::vector<Value>& values,
              const std::function<void(const Row&)>& row);
-  // First column of the first row.
+  // First column of the first row. As Query.
   std::optional<Value> Scalar(std::string_view sql, const std::vector<Value>& values = {});
-  int64_t LastId() const noexcept;
+  bool HasTable(const std::string& name);
 
-  // Runs `body` between BEGIN IMMEDIATE and COMMIT; rolls back and rethrows what it throws. On disk
-  // when this returns. Nested use throws kFailedPrecondition.
+  // Runs `body` in a transaction that no other writer runs beside; rolls back and rethrows what it throws. On
+  // disk when this returns. Nested use throws kFailedPrecondition. A statement that fails ends the whole
+  // transaction, so `body` must let its error out.
   void Transaction(const std::function<void()>& body);
 
   // What happened, in order, for people, `strop status` and replay: kept forever, never updated. `detail` is
@@ -92,8 +102,10 @@ class STROP_API Database {
   std::vector<Event> Events(int64_t after, int64_t limit = 1000, std::string_view room = {});
 
  private:
-  explicit Database(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Database(std::unique_ptr<Backend> backend);
+
+  std::unique_ptr<Backend> backend_;
+  bool in_transaction_ = false;
 };
 
 }  // namespace strop::store

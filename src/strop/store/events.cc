@@ -1,4 +1,4 @@
-#include "strop/store/impl.h"
+#include "strop/store/database.h"
 
 namespace strop::store {
 

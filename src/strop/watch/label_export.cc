@@ -115,19 +115,15 @@ int64_t LabelQueue::Export(const std::filesystem::path& path, const ExportOption
   std::vector<double> times;
   const std::string reason = options.reason ? std::string(ReasonName(*options.reason)) : "";
   database_->Query(
-      "SELECT c.request_id, c.inputs, l.label, typeof(l.label), coalesce(q.reason, ''), c.time FROM captures "
-      "AS c "
+      "SELECT c.request_id, c.inputs, l.label, coalesce(q.reason, ''), c.time FROM captures AS c "
       "JOIN labels AS l USING (request_id) LEFT JOIN label_queue AS q USING (request_id) "
-      "WHERE c.time >= ?1 AND (?2 = '' OR q.reason = ?2) ORDER BY c.time, c.rowid",
+      "WHERE c.time >= ?1 AND (?2 = '' OR q.reason = ?2) ORDER BY c.time, c.request_id",
       {options.since, reason}, [&](const store::Row& row) {
         rows.Add(row.Text(0), DecodeRow(row.Bytes(1)));
-        const std::string type = row.Text(3);
-        labels.push_back(type == "integer" ? store::Value(row.Int(2))
-                         : type == "real"  ? store::Value(row.Real(2))
-                                           : store::Value(row.Text(2)));
+        labels.push_back(row.Get(2));
         ids.push_back(row.Text(0));
-        reasons.push_back(row.Text(4));
-        times.push_back(row.Real(5));
+        reasons.push_back(row.Text(3));
+        times.push_back(row.Real(4));
       });
   if (rows.count() == 0) {
     throw Error(Code::kNotFound,

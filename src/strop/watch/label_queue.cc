@@ -45,7 +45,8 @@ std::vector<Wish> LabelQueue::Wanted(int64_t limit) const {
   std::vector<Wish> wishes;
   database_->Query(
       "SELECT request_id, reason FROM label_queue AS q WHERE NOT EXISTS "
-      "(SELECT 1 FROM labels WHERE labels.request_id = q.request_id) ORDER BY time DESC, rowid DESC LIMIT ?",
+      "(SELECT 1 FROM labels WHERE labels.request_id = q.request_id) ORDER BY time DESC, request_id DESC "
+      "LIMIT ?",
       {std::max<int64_t>(0, limit)}, [&](const store::Row& row) {
         wishes.push_back({row.Text(0), ParseReason(row.Text(1))});
       });
@@ -66,7 +67,8 @@ void LabelQueue::PutLabels(const std::vector<Label>& labels) {
       RequireCapture(*database_, label.request_id);
       database_->Run(
           "INSERT INTO labels VALUES (?, ?, ?) ON CONFLICT(request_id) DO UPDATE "
-          "SET label = excluded.label, time = excluded.time WHERE label IS NOT excluded.label",
+          "SET label = excluded.label, time = excluded.time WHERE labels.label IS DISTINCT FROM "
+          "excluded.label",
           {label.request_id, label.label, store::UnixTime()});
     }
   });

@@ -18,6 +18,7 @@
 #include "strop/base/test_error.h"
 #include "strop/base/test_folder.h"
 #include "strop/data/table.h"
+#include "strop/store/test_store.h"
 #include "strop/watch/capture_row.h"
 #include "strop/watch/label_import.h"
 
@@ -27,7 +28,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class LabelQueueTest : public testing::Test {
+class LabelQueueTest : public testing::TestWithParam<std::string> {
  protected:
   static Capture Row(int i, std::optional<Reason> wanted = std::nullopt) {
     Capture capture;
@@ -62,11 +63,13 @@ class LabelQueueTest : public testing::Test {
 
   const TestFolder test_folder_;
   const std::filesystem::path folder_ = test_folder_.path();
-  store::Database database_ = store::Database::Open("sqlite://");
+  const store::TestStore store_{GetParam()};
+  store::Database database_ = store_.Open();
   LabelQueue queue_{&database_};
 };
+INSTANTIATE_TEST_SUITE_P(Store, LabelQueueTest, testing::ValuesIn(store::StoreKinds()), store::StoreKindName);
 
-TEST_F(LabelQueueTest, ARowIsEncodedWhole) {
+TEST_P(LabelQueueTest, ARowIsEncodedWhole) {
   const std::vector<int64_t> ids = {7};
   const std::vector<float> values = {1, 2, 3, 4, 5, 6};
   const TensorMap row = {{"id", Tensor::From<int64_t>({1}, ids)},
@@ -82,7 +85,7 @@ TEST_F(LabelQueueTest, ARowIsEncodedWhole) {
   EXPECT_EQ(Thrown([&] { DecodeRow({1, 2, 3}); }).code(), Code::kCorrupt);
 }
 
-TEST_F(LabelQueueTest, WishesAreAnsweredNewestFirstUntilLabelled) {
+TEST_P(LabelQueueTest, WishesAreAnsweredNewestFirstUntilLabelled) {
   Put(0, 3, Reason::kUniform);
   Put(3, 5);
   queue_.Request({{"r4", Reason::kUncertain}});
@@ -92,14 +95,14 @@ TEST_F(LabelQueueTest, WishesAreAnsweredNewestFirstUntilLabelled) {
   EXPECT_THAT(Ids(queue_.Wanted(10)), ElementsAre("r4", "r1", "r0"));
 }
 
-TEST_F(LabelQueueTest, UniformTakesThePlaceOfUncertainAndNotTheReverse) {
+TEST_P(LabelQueueTest, UniformTakesThePlaceOfUncertainAndNotTheReverse) {
   Put(0, 2);
   queue_.Request({{"r0", Reason::kUncertain}, {"r1", Reason::kUniform}});
   queue_.Request({{"r0", Reason::kUniform}, {"r1", Reason::kUncertain}});
   for (const auto& wish : queue_.Wanted(10)) EXPECT_EQ(wish.reason, Reason::kUniform);
 }
 
-TEST_F(LabelQueueTest, LabelsAreIdempotentAndMayBeCorrected) {
+TEST_P(LabelQueueTest, LabelsAreIdempotentAndMayBeCorrected) {
   Put(0, 2);
   for (int i = 0; i < 2; ++i) queue_.PutLabels({{"r0", int64_t{3}}, {"r1", std::string("cat")}});
   EXPECT_EQ(std::get<int64_t>(*database_.Scalar("SELECT count(*) FROM labels")), 2);
@@ -107,7 +110,7 @@ TEST_F(LabelQueueTest, LabelsAreIdempotentAndMayBeCorrected) {
   EXPECT_EQ(std::get<int64_t>(*database_.Scalar("SELECT label FROM labels WHERE request_id = 'r0'")), 4);
 }
 
-TEST_F(LabelQueueTest, AnUnknownRequestRefusesTheWholeList) {
+TEST_P(LabelQueueTest, AnUnknownRequestRefusesTheWholeList) {
   Put(0, 2);
   const Error error = Thrown([&] { queue_.PutLabels({{"r0", int64_t{3}}, {"nobody", int64_t{1}}}); });
   EXPECT_EQ(error.code(), Code::kNotFound);
@@ -117,7 +120,7 @@ TEST_F(LabelQueueTest, AnUnknownRequestRefusesTheWholeList) {
   EXPECT_EQ(Thrown([&] { queue_.PutLabels({{"r0", nullptr}}); }).code(), Code::kInvalidArgument);
 }
 
-TEST_F(LabelQueueTest, ARequestIdCapturedTwiceKeepsItsFirstRow) {
+TEST_P(LabelQueueTest, ARequestIdCapturedTwiceKeepsItsFirstRow) {
   Put(0, 1);
   Capture again = Row(0);
   again.version = 2;
@@ -125,7 +128,7 @@ TEST_F(LabelQueueTest, ARequestIdCapturedTwiceKeepsItsFirstRow) {
   EXPECT_EQ(std::get<int64_t>(*database_.Scalar("SELECT version FROM captures")), 1);
 }
 
-TEST_F(LabelQueueTest, TheOldestUnlabelledRowsMakeRoom) {
+TEST_P(LabelQueueTest, TheOldestUnlabelledRowsMakeRoom) {
   Put(0, 6, Reason::kUniform);
   queue_.PutLabels({{"r0", int64_t{1}}, {"r2", int64_t{1}}});
   Put(6, 8, std::nullopt, 5);
@@ -138,7 +141,7 @@ TEST_F(LabelQueueTest, TheOldestUnlabelledRowsMakeRoom) {
   EXPECT_EQ(queue_.Counts().labelled, 1);
 }
 
-TEST_F(LabelQueueTest, CountsAreByReasonSinceTheCapture) {
+TEST_P(LabelQueueTest, CountsAreByReasonSinceTheCapture) {
   Put(0, 4, Reason::kUniform);
   Put(4, 6, Reason::kUncertain);
   Put(6, 8);
@@ -156,7 +159,7 @@ TEST_F(LabelQueueTest, CountsAreByReasonSinceTheCapture) {
   EXPECT_EQ(late.labelled, 3);
 }
 
-TEST_F(LabelQueueTest, ExportJoinsInputsAndLabels) {
+TEST_P(LabelQueueTest, ExportJoinsInputsAndLabels) {
   Put(0, 3, Reason::kUniform);
   Put(3, 5, Reason::kUncertain);
   queue_.PutLabels({{"r4", int64_t{9}}, {"r1", int64_t{7}}, {"r2", int64_t{8}}});
@@ -181,7 +184,7 @@ TEST_F(LabelQueueTest, ExportJoinsInputsAndLabels) {
   EXPECT_FALSE(std::filesystem::exists(Path("none.parquet")));
 }
 
-TEST_F(LabelQueueTest, LabelsOfMixedKindsAreExportedAsTheWidest) {
+TEST_P(LabelQueueTest, LabelsOfMixedKindsAreExportedAsTheWidest) {
   Put(0, 3);
   queue_.PutLabels({{"r0", int64_t{1}}, {"r1", 0.5}});
   queue_.Export(Path("a.parquet"), {});
@@ -191,7 +194,7 @@ TEST_F(LabelQueueTest, LabelsOfMixedKindsAreExportedAsTheWidest) {
   EXPECT_EQ(data::ReadSchema(Path("b.parquet"))->GetFieldByName("label")->type()->ToString(), "string");
 }
 
-TEST_F(LabelQueueTest, RowsOfAnotherShapeAreNotMixed) {
+TEST_P(LabelQueueTest, RowsOfAnotherShapeAreNotMixed) {
   Put(0, 1);
   Capture other = Row(1);
   other.inputs = EncodeRow({{"image", Tensor::New(DType::kU8, {1, 3})}});
@@ -201,7 +204,7 @@ TEST_F(LabelQueueTest, RowsOfAnotherShapeAreNotMixed) {
               HasSubstr("request r1 has other inputs"));
 }
 
-TEST_F(LabelQueueTest, LabelsAreReadFromCsvAndParquet) {
+TEST_P(LabelQueueTest, LabelsAreReadFromCsvAndParquet) {
   std::ofstream(Path("a.csv")) << "request_id,label,note\n007,3,x\nr1,4,y\n";
   auto labels = ReadLabels(Path("a.csv"), "request_id", "label");
   ASSERT_EQ(labels.size(), 2u);
