@@ -20,7 +20,8 @@ def claims(*arguments, code=0, guest="0"):
     return [json.loads(line) for line in done.stdout.splitlines()] if code == 0 else done.stderr
 
 
-@pytest.mark.parametrize("name", ["1.2", "1.3", "1.4", "1.5"])
+@pytest.mark.parametrize("name", ["1.2", "1.3", "1.4", "1.5", "2.1", *(pytest.param(name, marks=pytest.mark.slow)
+                                                                       for name in ("2.2", "2.7"))])
 def test_a_sabotaged_claim_does_not_hold(fashion, name):
     (record,) = claims("--only", name, "--sabotage")
     assert record["holds"] is False and record["sabotage"] is True

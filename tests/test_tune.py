@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 
+import numpy as np
 import pytest
 
 import strop
@@ -31,7 +32,7 @@ def objective(trial):
 
 
 def test_several_objectives_and_outcome_constraints():
-    study = Study({"x": Float(-10, 10)}, direction=["minimize", "minimize"], seed=1)
+    study = Study({"x": Float(-10, 10)}, direction=["minimize", "minimize"], seed=1, sampler="gp")
 
     def schaffer(trial):
         x = trial.params["x"]
@@ -45,6 +46,53 @@ def test_several_objectives_and_outcome_constraints():
     assert {t.sampler for t in study.trials} == {"sobol", "gp"}
     table = study.to_arrow()
     assert table["value_1"].to_pylist() == [t.values[1] for t in study.trials]
+
+
+def test_an_outcome_constraint_is_kept_by_name_however_its_trial_is_told(tmp_path):
+    storage = tmp_path / "study.db"
+    study = Study(SPACE, storage=storage)
+    for number, told in enumerate([{"memory": 5.0, "latency": -1.0}, {"latency": 2.0}, {"latency": -3.0, "memory": 0.0}]):
+        trial = study.ask()
+        for name, value in told.items():
+            trial.set_constraint(name, value)
+        study.tell(trial.number, float(number))
+    with pytest.raises(strop.InvalidArgument, match='constraint "memory" is inf: expected a finite number'):
+        study.ask().set_constraint("memory", math.inf)
+    with pytest.raises(strop.FailedPrecondition, match="already done"):
+        trial.set_constraint("memory", 1)
+    again = Study.load(storage)
+    assert [t.constraints for t in again.trials[:2]] == [{"memory": 5.0, "latency": -1.0}, {"latency": 2.0}]
+    assert [t.feasible for t in again.trials] == [False, False, True, True] and again.best_trial.number == 2
+    assert again.to_arrow()["constraint_memory"].to_pylist() == [5.0, None, 0.0, None]
+
+
+def test_a_value_that_cannot_be_stored_now_is_no_failed_trial():
+    study = Study(SPACE)
+    inner = study._study
+
+    class Locked:
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def tell(self, *_):
+            raise strop.Timeout("locked")
+
+    study._study = Locked()
+    with pytest.raises(strop.Timeout, match="locked"):
+        study.optimize(objective, n_trials=1, catch=(Exception,))
+    assert study.trials[0].state == "running"
+    inner.tell(0, [1.5])
+    assert study.best_value == 1.5
+
+
+def test_values_of_any_kind_of_sequence():
+    study = Study(SPACE, direction=["minimize", "maximize"])
+    study.optimize(lambda trial: np.array([1.0, trial.number]), n_trials=2)
+    study.tell(study.ask(), (float(x) for x in range(2)))
+    assert [t.values for t in study.trials] == [[1, 0], [1, 1], [0, 1]]
+    with pytest.raises(strop.InvalidArgument, match="1 values: .* has 2 objectives"):
+        study.optimize(lambda trial: 1.0, n_trials=1)
+    assert study.trials[3].state == "failed"
 
 
 def test_steps_and_constraints_of_the_space_hold():
@@ -164,8 +212,8 @@ def test_conditional_space_and_its_errors():
 
 
 def test_what_is_not_built_says_so(tmp_path):
-    with pytest.raises(strop.InvalidArgument, match='sampler "tpe": expected auto, gp, random, sobol or grid'):
-        Study(SPACE, sampler="tpe")
+    with pytest.raises(strop.InvalidArgument, match='sampler "best": expected auto, gp, tpe, cmaes, random, sobol or grid'):
+        Study(SPACE, sampler="best")
     with pytest.raises(strop.Unsupported, match="pruner"):
         Study(SPACE, pruner="asha")
     with pytest.raises(strop.InvalidArgument, match='direction "up": expected minimize or maximize'):
@@ -177,6 +225,7 @@ def test_what_is_not_built_says_so(tmp_path):
         two.best_trial  # noqa: B018
     with pytest.raises(strop.NotFound, match='study "s" is not in'):
         Study.load(f"sqlite:///{tmp_path}/none.db", "s")
+    assert not (tmp_path / "none.db").exists()
     with pytest.raises(strop.FailedPrecondition, match="no finished and feasible trial"):
         Study(SPACE).best_value  # noqa: B018
     Study(SPACE, storage=f"sqlite:///{tmp_path}/s.db")
@@ -261,7 +310,7 @@ def test_study_of_a_trainer_and_its_final_model(project, strop_bin, tmp_path):
     trials = trials_of(file)
     best = min(trials, key=lambda t: t.value)
     assert result == {"best": {"trial": best.number, "params": best.params, "value": best.value}, "trials": 8, "failed": 0}
-    assert best.intermediate_values == {1: best.value + 0.5, 2: best.value}
+    assert best.intermediate_values == pytest.approx({1: best.value + 0.5, 2: best.value})
 
     again = subprocess.run([tune, file, "--json"], capture_output=True, text=True)
     assert json.loads(again.stdout) == result and len(trials_of(file)) == 8

@@ -25,7 +25,7 @@ ARTICLE = None
 GOAL = 0.5
 BASELINE = "every batch traced"
 
-BLOCKS = int(os.environ.get("STROP_CLAIM_BLOCKS", 150))
+BLOCKS = int(os.environ.get("STROP_CLAIM_BLOCKS", 400))
 EPOCHS = 24  # of each share in a block
 SHARES = {"off": 0.0, "sampled": 0.01, "full": 1.0}
 DATA = Path(__file__).resolve().parents[2] / "build/data/fashion/train.parquet"

@@ -1,9 +1,9 @@
 """One tuner in a process of its own, for peer.py: reads commands, one JSON object a line, and answers each with one.
 
     describe {}: versions
-    open     {"space", "option", "seed", "trials", "changes"}: begins a study
-    next     {"value"}: tells the value of the last configuration (null: there was none), and asks for another:
-             {"params": null when there is none left, "seconds" that both took}
+    open     {"space", "option", "seed", "trials", "changes" or "objectives"}: begins a study
+    next     {"value"}: tells the value of the last configuration, or its values (null: there was none), and asks for
+             another: {"params": null when there is none left, "seconds" that both took}
     change   {"option"}: goes on with another sampler
 
 A command that fails answers {"error"}. What a tuner prints goes to stderr.
@@ -34,8 +34,7 @@ class Child:
     def describe(self):
         return {"versions": {package: version(package) for package in self.driver.PACKAGES}}
 
-    def open(self, space, option, seed, trials, changes=False):
-        more = {"changes": True} if changes else {}
+    def open(self, space, option, seed, trials, **more):
         self.tuner = self.driver.Tuner(space, option, seed, trials, **more)
         return {}
 

@@ -15,7 +15,7 @@ ROOT = HERE.parents[2]
 # By name: the module NAME_tuner.py, and what is asked of it. "strop:NAME" is any sampler of Strop's.
 PEERS = {
     "random": ("random", "random"), "grid": ("random", "grid"),
-    "optuna-tpe": ("optuna", "tpe"), "optuna-gp": ("optuna", "gp"), "optuna-cmaes": ("optuna", "cmaes"),
+    "optuna-tpe": ("optuna", "tpe"), "optuna-gp": ("optuna", "gp"), "optuna-cmaes": ("optuna", "cmaes"), "optuna-nsga": ("optuna", "nsga"),
     "rustuna-tpe": ("rustuna", "tpe"), "rustuna-cmaes": ("rustuna", "cmaes"), "smac": ("smac", "hpo"),
     "botorch": ("botorch", "logei"),
 }

@@ -17,12 +17,12 @@ def domain(one):
 
 
 class Tuner:
-    def __init__(self, space, option, seed, trials, changes=False):
+    def __init__(self, space, option, seed, trials, changes=False, objectives=1):
         if changes:
             self.folder = tempfile.TemporaryDirectory()
             self.storage = f"sqlite:///{Path(self.folder.name) / 'study.db'}"
         self.study = Study({one["name"]: domain(one) for one in space}, sampler=option, seed=seed,
-                           storage=self.storage if changes else None)
+                           direction=["minimize"] * objectives, storage=self.storage if changes else None)
 
     def change(self, option):
         """Goes on with another sampler."""

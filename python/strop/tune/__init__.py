@@ -14,6 +14,10 @@ def __getattr__(name):
         import importlib
 
         return getattr(importlib.import_module(f"strop.tune.{_HOMES[name]}"), name)
+    if name in ("integrations", "samplers"):
+        import importlib
+
+        return importlib.import_module(f"strop.tune.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

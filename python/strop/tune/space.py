@@ -81,6 +81,9 @@ class Space:
     def __eq__(self, other):
         return isinstance(other, Space) and self._space == other._space
 
+    def __reduce__(self):
+        return Space, (self.parameters, self.constraints)
+
     def __repr__(self):
         constraints = f", {self.constraints!r}" if self.constraints else ""
         return f"Space({self.parameters!r}{constraints})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 import strop
 from strop import _tune
+from strop.tune.samplers import Sampler, make_sampler
 from strop.tune.space import Choice, Float, Int, Space
 
 __all__ = ["Exhausted", "FinishedTrial", "Study", "Trial", "TrialPruned"]
@@ -25,11 +27,18 @@ class TrialPruned(Exception):
     """Raised by an objective that gives its trial up."""
 
 
+def _values(value: float | Iterable[float]) -> list[float]:
+    try:
+        return [float(value)]
+    except TypeError:
+        return [float(one) for one in value]
+
+
 @dataclass(frozen=True)
 class FinishedTrial:
     """A trial as the store has it.
 
-    state: running, done, failed or pruned; values: one an objective; violations: of outcome constraints, infeasible
+    state: running, done, failed or pruned; values: one an objective; constraints: of the outcome, by name, infeasible
     where one is above 0; sampler and reason: who suggested it and why that one; times are Unix seconds.
     """
 
@@ -37,7 +46,7 @@ class FinishedTrial:
     state: str
     params: dict
     values: list[float]
-    violations: list[float]
+    constraints: dict[str, float]
     error: str
     sampler: str
     reason: str
@@ -53,7 +62,7 @@ class FinishedTrial:
 
     @property
     def feasible(self) -> bool:
-        return all(violation <= 0 for violation in self.violations)
+        return all(violation <= 0 for violation in self.constraints.values())
 
     @property
     def intermediate_values(self) -> dict[int, float]:
@@ -71,7 +80,6 @@ class Trial:
         self._study = study
         self.number = number
         self.params = params
-        self._violations = {}
 
     def _suggest(self, name, domain):
         self.params[name] = self._study.suggest(self.number, domain._parameter(name))
@@ -88,8 +96,9 @@ class Trial:
         return self._suggest(name, Choice(list(choices)))
 
     def set_constraint(self, name: str, value: float) -> None:
-        """How far the trial breaks an outcome constraint: 0 or less where it keeps to it."""
-        self._violations[name] = float(value)
+        """How far the trial breaks an outcome constraint: 0 or less where it keeps to it. It keeps to those that it does
+        not tell of."""
+        self._study.set_constraint(self.number, name, float(value))
 
     def report(self, value: float, step: int) -> None:
         """An intermediate value; a step reported twice keeps the later one."""
@@ -103,17 +112,16 @@ class Trial:
 class Study:
     """A search for the parameters with the best value, kept in a store and resumed from it.
 
-    direction: "minimize" or "maximize", or a list of them for several objectives. storage: "sqlite:///study.db" or a
-    path; None keeps it in memory. sampler: auto, gp, random, sobol or grid.
+    direction: "minimize" or "maximize", or a list of them for several objectives. storage: "sqlite:///study.db", a path
+    or "postgresql://user:password@host:port/db"; None keeps it in memory. sampler: auto, gp, tpe, cmaes, random, sobol
+    or grid, or an object of strop.tune.samplers.
     Without a space, trials define it through trial.suggest_float and the like. What a call has returned from is on
     disk. Threads and processes may share a study.
     """
 
-    def __init__(self, space: Space | None = None, direction: str | list[str] = "minimize", sampler: str = "auto", pruner=None,
-                 storage: str | None = None, study_name: str = "study", seed: int = 0, load_if_exists: bool = True,
-                 warm_start=None):
-        if not isinstance(sampler, str):
-            raise strop.InvalidArgument(f"sampler {sampler!r}: expected 'auto', 'gp', 'random', 'sobol' or 'grid'")
+    def __init__(self, space: Space | None = None, direction: str | list[str] = "minimize",
+                 sampler: str | Sampler = "auto", pruner=None, storage: str | os.PathLike | None = None,
+                 study_name: str = "study", seed: int = 0, load_if_exists: bool = True, warm_start=None):
         if pruner is not None:
             raise strop.Unsupported(f"pruner {pruner!r}: none is built yet; expected None")
         if warm_start is not None:
@@ -123,7 +131,7 @@ class Study:
         self._open(storage, study_name, space, direction, sampler, seed, load_if_exists, False)
 
     @classmethod
-    def load(cls, storage: str, study_name: str = "study", sampler: str = "auto") -> Study:
+    def load(cls, storage: str | os.PathLike, study_name: str = "study", sampler: str | Sampler = "auto") -> Study:
         """A study that is there, with its own space and direction. Raises strop.NotFound."""
         study = cls.__new__(cls)
         study._open(storage, study_name, None, "minimize", sampler, 0, True, True)
@@ -132,8 +140,8 @@ class Study:
     def _open(self, storage, name, space, direction, sampler, seed, load_if_exists, must_exist):
         inner = (space or Space())._space
         directions = [direction] if isinstance(direction, str) else list(direction)
-        self._study = _tune.Study(storage or "sqlite://", name, inner, directions, sampler, seed, load_if_exists,
-                                  must_exist)
+        self._study = _tune.Study(os.fspath(storage) if storage else "sqlite://", name, inner, directions,
+                                  make_sampler(sampler), seed, load_if_exists, must_exist)
         self._stop = threading.Event()
 
     @property
@@ -174,9 +182,7 @@ class Study:
         elif value is None:
             raise strop.InvalidArgument(f"trial {number}: expected a value, or state='fail'")
         else:
-            values = [float(v) for v in value] if isinstance(value, (tuple, list)) else [float(value)]
-            violations = [] if isinstance(trial, int) else list(trial._violations.values())
-            self._study.tell(number, values, violations)
+            self._study.tell(number, _values(value))
 
     def optimize(self, objective: Callable[[Trial], float], n_trials: int | None = None, n_jobs: int = 1,
                  timeout: float | None = None, catch: tuple = (), callbacks: Iterable[Callable] = ()) -> None:
@@ -234,8 +240,7 @@ class Study:
 
     def _run(self, objective, trial, catch):
         try:
-            value = objective(trial)
-            self.tell(trial, value)
+            values = _values(objective(trial))
         except TrialPruned:
             reports = self._study.reports(trial.number)
             self._study.tell_pruned(trial.number, reports[-1][1] if reports else None)
@@ -245,6 +250,15 @@ class Study:
                 raise
         except BaseException:
             self._study.release(trial.number)  # interrupted: whoever asks next runs it again
+            raise
+        else:
+            self._tell_or_fail(trial.number, values)
+
+    def _tell_or_fail(self, number, values):
+        try:
+            self._study.tell(number, values)
+        except strop.InvalidArgument as error:  # too many values, or too few
+            self._study.tell_failed(number, str(error))
             raise
 
     def stop(self) -> None:
@@ -275,6 +289,20 @@ class Study:
     def best_value(self) -> float:
         return self.best_trial.value
 
+    def importances(self, objective: int = 0) -> dict[str, float]:
+        """How much of the variance of an objective, counted from 0, over the whole space each parameter explains by
+        itself, as a share of 1: functional ANOVA, highest first. Wants 4 trials that have a value."""
+        return dict(self._study.importances(objective))
+
+    def save_report(self, path: str | os.PathLike) -> None:
+        """One HTML page that needs no network: history, parameter importance, parallel coordinates, slices, the Pareto
+        front of several objectives, and the trials."""
+        self._study.save_report(os.fspath(path))
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """The trials as CSV, with the columns of to_arrow."""
+        self._study.save_csv(os.fspath(path))
+
     def to_arrow(self):
         """The trials as a pyarrow.Table, or as a dict of columns where pyarrow is not installed."""
         trials = self.trials
@@ -284,6 +312,8 @@ class Study:
         for i in range(objectives):
             columns["value" if objectives == 1 else f"value_{i}"] = [
                 trial.values[i] if trial.values else None for trial in trials]
+        for name in sorted({name for trial in trials for name in trial.constraints}):
+            columns[f"constraint_{name}"] = [trial.constraints.get(name) for trial in trials]
         for name in sorted({name for trial in trials for name in trial.params}):
             values = [trial.params.get(name) for trial in trials]
             kinds = {type(value) for value in values if value is not None}

@@ -79,7 +79,7 @@ struct TuneSection {
   double budget = 1;                   // of one trial, in the trainer's unit
   std::string metric = "value";        // which reported metric counts
   std::string direction = "minimize";  // maximize
-  std::string sampler = "auto";        // random, sobol, grid, gp
+  std::string sampler = "auto";        // gp, tpe, cmaes, random, sobol, grid
   uint64_t seed = 0;
   // A trainer silent for so long is stopped.
   std::chrono::milliseconds trial_timeout = std::chrono::minutes(10);

@@ -55,8 +55,8 @@ std::vector<Key> MakeKeys() {
   Section(keys, "tune", &Project::tune)
       .Add("study", &TuneSection::study, Name(), "name of the study in the store; the same name resumes it")
       .Add("storage", &TuneSection::storage, Text(),
-           "URL of the store that holds it, as sqlite:////path/study.db; empty: strop.db of the loop's "
-           "directory")
+           "URL of the store that holds it, as sqlite:////path/study.db or postgresql://user@host/db; empty: "
+           "strop.db of the loop's directory")
       .Add("trials", &TuneSection::trials, Whole(1, 1'000'000), "trials of the study")
       .Add("jobs", &TuneSection::jobs, Whole(1, 1024), "trainers at a time")
       .Add("cpus", &TuneSection::cpus, Whole(0, 4096), "of one trainer, its own; 0: all share them")
@@ -67,7 +67,7 @@ std::vector<Key> MakeKeys() {
       .Add("metric", &TuneSection::metric, Name(), "the reported metric that counts")
       .Add("direction", &TuneSection::direction, OneOf({"minimize", "maximize"}),
            "which way the metric is better")
-      .Add("sampler", &TuneSection::sampler, OneOf({"auto", "random", "sobol", "grid", "gp"}),
+      .Add("sampler", &TuneSection::sampler, OneOf({"auto", "gp", "tpe", "cmaes", "random", "sobol", "grid"}),
            "`gp`: a Gaussian process with Expected Improvement; `auto` chooses")
       .Add("seed", &TuneSection::seed, Seed(), "of the sampler and the trials")
       .Add("trial_timeout", &TuneSection::trial_timeout, Duration(seconds(1), hours(24 * 30)),

@@ -17,7 +17,9 @@
 #include "strop/data/split.h"
 #include "strop/tune/executor.h"
 #include "strop/tune/json.h"
+#include "strop/tune/report.h"
 #include "strop/tune/study.h"
+#include "strop/tune/trials_csv.h"
 
 namespace strop::cli {
 namespace {
@@ -32,7 +34,18 @@ struct TuneArguments {
   std::vector<std::string> command;  // after --
   bool final = false;
   fs::path output;
+  fs::path report, csv;
 };
+
+tune::StudyOptions StudyOf(const Project& project) {
+  tune::StudyOptions options;
+  options.storage =
+      project.tune.storage.empty() ? (project.loop.directory / "strop.db").string() : project.tune.storage;
+  options.name = project.tune.study;
+  options.sampler = project.tune.sampler;
+  options.seed = project.tune.seed;
+  return options;
+}
 
 tune::Study OpenStudy(const Project& project) {
   if (project.tune.space.empty())
@@ -42,14 +55,9 @@ tune::Study OpenStudy(const Project& project) {
             "{}: [tune.space] names no parameter: add one, as [tune.space.learning_rate] with type, low "
             "and high",
             project.file.string()));
-  tune::StudyOptions options;
-  options.storage =
-      project.tune.storage.empty() ? (project.loop.directory / "strop.db").string() : project.tune.storage;
-  options.name = project.tune.study;
+  tune::StudyOptions options = StudyOf(project);
   options.space = tune::Space::FromProject(project.tune);
   options.directions = {project.tune.direction};
-  options.sampler = project.tune.sampler;
-  options.seed = project.tune.seed;
   return tune::Study(std::move(options));
 }
 
@@ -201,6 +209,26 @@ int Final(const Project& project, const TuneArguments& arguments, Console& conso
   return 0;
 }
 
+// The study as it stands, also while it runs elsewhere. It keeps its own space and directions, whatever the
+// project says by now.
+int Results(const Project& project, const TuneArguments& arguments, Console& console) {
+  tune::StudyOptions options = StudyOf(project);
+  options.must_exist = true;
+  tune::Study study(std::move(options));
+  json result = {{"trials", study.Trials().size()}};
+  std::string text = fmt::format("{} trials of study {}", study.Trials().size(), study.name());
+  auto write = [&](const char* key, const fs::path& path, const std::string& bytes) {
+    WriteFileAtomically(path, bytes);
+    result[key] = path.string();
+    text += fmt::format("\n{}", path.string());
+  };
+  if (!arguments.report.empty())
+    write("report", arguments.report, tune::ReportHtml(study, {project.tune.metric}));
+  if (!arguments.csv.empty()) write("csv", arguments.csv, tune::TrialsCsv(study));
+  console.Result(result, text);
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   TuneArguments arguments;
   // What follows -- is the trainer's, options and all.
@@ -214,7 +242,7 @@ int Main(int argc, char** argv) {
       {"tune", "Search a trainer's parameters; resumes by itself",
        "strop tune\nstrop tune project/strop.toml --json\nstrop tune -- python train.py --lr {lr} --epochs "
        "{budget}\n"
-       "strop tune --final -o model.onnx"},
+       "strop tune --report report.html --csv trials.csv\nstrop tune --final -o model.onnx"},
       [&](CLI::App& app) {
         app.add_option("project", arguments.project, "The project file")->type_name("strop.toml");
         CLI::Option* final = app.add_flag(
@@ -224,6 +252,13 @@ int Main(int argc, char** argv) {
                 ->type_name("MODEL.onnx");
         final->needs(output);
         output->needs(final);
+        app.add_option("--report", arguments.report,
+                       "Write the study as it stands as one HTML page, and search nothing")
+            ->type_name("OUT.html")
+            ->excludes(final);
+        app.add_option("--csv", arguments.csv, "Write its trials as CSV, and search nothing")
+            ->type_name("OUT.csv")
+            ->excludes(final);
         app.description(
             "Search a trainer's parameters; resumes by itself.\n"
             "A command after -- replaces that of [train]. In it {name} is a parameter of [tune.space], or "
@@ -233,7 +268,11 @@ int Main(int argc, char** argv) {
       [&](Console& console) {
         if (has_command && arguments.command.empty())
           throw CLI::ValidationError("--", "expected a command after it");
+        const bool results = !arguments.report.empty() || !arguments.csv.empty();
+        if (has_command && results)
+          throw CLI::ValidationError("--", "no command runs with --report or --csv");
         const Project project = Project::Load(arguments.project);
+        if (results) return Results(project, arguments, console);
         return arguments.final ? Final(project, arguments, console) : Search(project, arguments, console);
       });
 }

@@ -3,22 +3,37 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace strop::tune {
 namespace {
 
-std::string Host() {
+// The parts of an owner, in order.
+enum Part { kHost, kMachine, kBoot, kNamespace, kPid, kStart, kParts };
+using Parts = std::vector<std::string>;
+
+std::string FirstWord(const char* path) {
+  std::ifstream file(path);
+  std::string word;
+  file >> word;
+  return word;
+}
+
+std::string HostName() {
   std::array<char, 256> name{};
   gethostname(name.data(), name.size() - 1);
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string boot;
-  file >> boot;
-  return fmt::format("{}/{}", name.data(), boot);
+  return name.data();
+}
+
+// "pid:[4026531836]"
+std::string PidNamespace() {
+  std::error_code none;
+  return std::filesystem::read_symlink("/proc/self/ns/pid", none).string();
 }
 
 // Ticks since boot at which a process began, "" when there is none or it is a zombie.
@@ -36,24 +51,30 @@ std::string StartTime(const std::string& pid) {
   return words[19];
 }
 
-}  // namespace
-
-std::string ProcessOwner() {
+Parts Own() {
   const std::string pid = std::to_string(getpid());
-  return fmt::format("{}/{}/{}", Host(), pid, StartTime(pid));
+  return {HostName(),
+          FirstWord("/etc/machine-id"),
+          FirstWord("/proc/sys/kernel/random/boot_id"),
+          PidNamespace(),
+          pid,
+          StartTime(pid)};
 }
 
+}  // namespace
+
+std::string ProcessOwner() { return fmt::format("{}", fmt::join(Own(), "/")); }
+
 bool OwnerIsDead(const std::string& owner) {
-  const size_t start = owner.rfind('/');
-  const size_t pid = start == std::string::npos ? start : owner.rfind('/', start - 1);
-  if (pid == std::string::npos) return true;
-  const std::string host = Host();
-  const std::string there = owner.substr(0, pid);
-  if (there != host) {
-    // The same host after a reboot: nothing of before runs any more.
-    return there.substr(0, there.rfind('/')) == host.substr(0, host.rfind('/'));
-  }
-  return StartTime(owner.substr(pid + 1, start - pid - 1)) != owner.substr(start + 1);
+  Parts parts;
+  std::istringstream text(owner);
+  for (std::string part; std::getline(text, part, '/');) parts.push_back(part);
+  if (parts.size() != kParts) return false;
+  const Parts own = Own();
+  if (parts[kHost] != own[kHost] || parts[kMachine] != own[kMachine]) return false;
+  // After a reboot nothing of before runs any more; a machine is known again by its id alone.
+  if (parts[kBoot] != own[kBoot]) return !own[kMachine].empty();
+  return parts[kNamespace] == own[kNamespace] && StartTime(parts[kPid]) != parts[kStart];
 }
 
 }  // namespace strop::tune

@@ -6,9 +6,11 @@
 
 namespace strop::tune {
 
-// Names the calling process for as long as machines run: host, boot, process id, start time.
+// Names the calling process for as long as machines run: host name, machine id, boot, PID namespace, process
+// id and start time.
 STROP_API std::string ProcessOwner();
-// Whether the process of that name has certainly ended. False for one of another host.
+// Whether the process of that name has certainly ended. Of a process of another machine or PID namespace that
+// cannot be told, so it is false; so it is for any other text.
 STROP_API bool OwnerIsDead(const std::string& owner);
 
 }  // namespace strop::tune

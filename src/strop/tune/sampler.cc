@@ -6,7 +6,10 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
+#include "strop/tune/cma/cma_sampler.h"
 #include "strop/tune/gp/gp_sampler.h"
+#include "strop/tune/router.h"
+#include "strop/tune/tpe/tpe_sampler.h"
 
 namespace strop::tune {
 namespace {
@@ -73,9 +76,12 @@ std::unique_ptr<Sampler> MakeSampler(const std::string& name) {
   if (name == "random") return std::make_unique<RandomSampler>();
   if (name == "sobol") return std::make_unique<SobolSampler>();
   if (name == "grid") return std::make_unique<GridSampler>();
-  if (name == "gp" || name == "auto") return std::make_unique<gp::GpSampler>();
+  if (name == "gp") return std::make_unique<gp::GpSampler>();
+  if (name == "auto") return std::make_unique<AutoSampler>();
+  if (name == "tpe") return std::make_unique<tpe::TpeSampler>();
+  if (name == "cmaes") return std::make_unique<cma::CmaSampler>();
   throw Error(Code::kInvalidArgument,
-              fmt::format("sampler \"{}\": expected auto, gp, random, sobol or grid", name));
+              fmt::format("sampler \"{}\": expected auto, gp, tpe, cmaes, random, sobol or grid", name));
 }
 
 Suggestion AskRandom(const Question& question) {

@@ -64,7 +64,7 @@ class STROP_API Sampler {
   virtual Suggestion Ask(const Question& question) const = 0;
 };
 
-// random, sobol, grid, gp, auto. Throws kInvalidArgument that lists them.
+// random, sobol, grid, gp, tpe, cmaes, auto. Throws kInvalidArgument that lists them.
 STROP_API std::unique_ptr<Sampler> MakeSampler(const std::string& name);
 
 // Uniform and independent (in the logarithm where `log`).

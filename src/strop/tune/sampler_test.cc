@@ -65,7 +65,8 @@ TEST_P(DiscreteSamplerTest, TriesEveryConfigurationOnceAndThenSaysExhausted) {
   EXPECT_THROW(sampler->Ask({space, finished, pending, 5, 12}), Exhausted);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DiscreteSamplerTest, testing::Values("random", "sobol", "grid", "gp", "auto"));
+INSTANTIATE_TEST_SUITE_P(All, DiscreteSamplerTest,
+                         testing::Values("random", "sobol", "grid", "gp", "tpe", "cmaes", "auto"));
 
 class SamplerPurityTest : public testing::TestWithParam<const char*> {};
 
@@ -83,7 +84,8 @@ TEST_P(SamplerPurityTest, AnswersDependOnTheQuestionAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SamplerPurityTest, testing::Values("random", "sobol", "gp"));
+INSTANTIATE_TEST_SUITE_P(All, SamplerPurityTest,
+                         testing::Values("random", "sobol", "gp", "tpe", "cmaes", "auto"));
 
 class ConstrainedSamplerTest : public testing::TestWithParam<const char*> {};
 
@@ -98,7 +100,8 @@ TEST_P(ConstrainedSamplerTest, NeverSuggestsWhatIsForbidden) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ConstrainedSamplerTest, testing::Values("random", "sobol", "gp"));
+INSTANTIATE_TEST_SUITE_P(All, ConstrainedSamplerTest,
+                         testing::Values("random", "sobol", "gp", "tpe", "cmaes"));
 
 TEST(SamplerTest, ConstraintsThatNothingKeepsToAreSaid) {
   const Space space({{"x", FloatRange{0, 1}, {}}}, {"x > 2"});
@@ -107,10 +110,10 @@ TEST(SamplerTest, ConstraintsThatNothingKeepsToAreSaid) {
 
 TEST(SamplerTest, UnknownNameListsWhatThereIs) {
   try {
-    MakeSampler("tpe");
+    MakeSampler("best");
     FAIL();
   } catch (const Error& e) {
-    EXPECT_STREQ(e.what(), "sampler \"tpe\": expected auto, gp, random, sobol or grid");
+    EXPECT_STREQ(e.what(), "sampler \"best\": expected auto, gp, tpe, cmaes, random, sobol or grid");
   }
 }
 

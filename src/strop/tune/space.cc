@@ -298,6 +298,18 @@ int64_t Space::IndexAt(size_t parameter, double u) const noexcept {
   return std::get<int64_t>(FromUnit(parameters_[parameter], u)) - range->low;
 }
 
+std::pair<double, double> Space::ShareAt(size_t parameter, double u) const noexcept {
+  const auto index = static_cast<double>(IndexAt(parameter, u));
+  const auto* range = std::get_if<IntRange>(&parameters_[parameter].domain);
+  if (range == nullptr || !range->log) {
+    const auto count = static_cast<double>(facts_[parameter].values);
+    return {index / count, (index + 1) / count};
+  }
+  const LogEdges edges(*range);
+  const double value = static_cast<double>(range->low) + index, width = edges.high - edges.low;
+  return {(std::log(value - 0.5) - edges.low) / width, (std::log(value + 0.5) - edges.low) / width};
+}
+
 Params Space::FromDraw(std::span<const double> draw) const {
   Params params;
   for (size_t i = 0; i < parameters_.size(); ++i)

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -70,6 +71,8 @@ class STROP_API Space {
   void Settle(std::span<double> draw) const;
   // The index of the i-th parameter's value at `u`; ValueCount(i) is not 0.
   int64_t IndexAt(size_t parameter, double u) const noexcept;
+  // The part of [0, 1] that stands for the same value as `u`; ValueCount(i) is not 0.
+  std::pair<double, double> ShareAt(size_t parameter, double u) const noexcept;
   // Whether the i-th parameter is active in a draw whose parents before it are settled.
   bool Active(size_t parameter, std::span<const double> draw) const noexcept;
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <span>
 
 #include <fmt/format.h>
@@ -14,6 +15,7 @@
 #include "strop/base/rng.h"
 #include "strop/store/database.h"
 #include "strop/tune/owner.h"
+#include "strop/tune/pareto.h"
 
 namespace strop::tune {
 namespace {
@@ -66,6 +68,13 @@ std::vector<double> ParseNumbers(const std::string& text) {
   return text.empty() ? std::vector<double>() : json::parse(text).get<std::vector<double>>();
 }
 
+// Of what a trainer printed, or an exception said: UTF-8 without NUL, which every store holds.
+std::string Storable(const std::string& text) {
+  std::string storable = json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace));
+  std::replace(storable.begin(), storable.end(), '\0', ' ');
+  return storable;
+}
+
 // The directions of a study: one as a word, several as a JSON list.
 std::string DirectionsText(const std::vector<std::string>& directions) {
   return directions.size() == 1 ? directions[0] : json(directions).dump();
@@ -77,7 +86,7 @@ std::vector<std::string> ParseDirections(const std::string& text) {
 }  // namespace
 
 bool TrialRecord::feasible() const noexcept {
-  return std::all_of(violations.begin(), violations.end(), [](double violation) { return violation <= 0; });
+  return std::all_of(violations.begin(), violations.end(), [](const auto& one) { return one.second <= 0; });
 }
 
 std::string_view TrialStateName(TrialState state) noexcept {
@@ -95,16 +104,23 @@ std::string_view TrialStateName(TrialState state) noexcept {
 }
 
 struct Study::Impl {
-  explicit Impl(StudyOptions given) : options(std::move(given)), db(Database::Open(options.storage)) {
+  explicit Impl(StudyOptions given) : options(std::move(given)), db(OpenStore(options)) {
     if (options.directions.empty())
       throw Error(Code::kInvalidArgument, "directions: expected minimize or maximize for every objective");
     for (const std::string& direction : options.directions)
       if (direction != "minimize" && direction != "maximize")
         throw Error(Code::kInvalidArgument,
                     fmt::format("direction \"{}\": expected minimize or maximize", direction));
-    sampler = MakeSampler(options.sampler);
+    sampler = options.own_sampler ? options.own_sampler : MakeSampler(options.sampler);
     db.Migrate(kMigrations);
     db.Transaction([&] { CreateOrLoad(); });
+  }
+
+  static Database OpenStore(const StudyOptions& options) {
+    if (options.must_exist && !Database::Exists(options.storage))
+      throw Error(Code::kNotFound, fmt::format("study \"{}\" is not in {}, which is not there", options.name,
+                                               options.storage));
+    return Database::Open(options.storage);
   }
 
   void CreateOrLoad() {
@@ -121,7 +137,7 @@ struct Study::Impl {
                by_run = row.Int(4) != 0;
              });
     if (!found && options.must_exist)
-      throw Error(Code::kNotFound, fmt::format("study \"{}\" is not in {}", options.name, options.storage));
+      throw Error(Code::kNotFound, fmt::format("study \"{}\" is not in {}", options.name, db.where()));
     if (!found) {
       seed = options.seed;
       space = options.space;
@@ -139,7 +155,7 @@ struct Study::Impl {
       throw Error(Code::kAlreadyExists,
                   fmt::format("study \"{}\" is already in {}: choose another name, or load it "
                               "with load_if_exists",
-                              options.name, options.storage));
+                              options.name, db.where()));
     if (options.must_exist) options.directions = directions;
     if (directions != options.directions)
       throw Error(Code::kInvalidArgument,
@@ -167,7 +183,7 @@ struct Study::Impl {
 
   void Log(std::string_view event, json detail) {
     detail["study"] = options.name;
-    db.Log("tune", event, detail.dump());
+    db.Log("tune", event, detail.dump(-1, ' ', false, json::error_handler_t::replace));
   }
 
   // A number above all before it, written to every row that a transaction changes: the others read what is
@@ -186,6 +202,7 @@ struct Study::Impl {
 
   void Refresh() {
     RefreshSpace();
+    const size_t known_constraints = constraints.size();
     db.Query(
         "SELECT number, state, proposal, params, value, error, owner, attempts, started, finished, revision, "
         "further, violations, sampler, reason, sampler_state FROM trials WHERE study = ? AND revision > ? "
@@ -200,7 +217,8 @@ struct Study::Impl {
           record.params = params == proposal ? cached.proposal : ParseParams(params);
           if (!row.IsNull(4)) record.values = {row.Real(4)};
           for (double value : ParseNumbers(row.Text(11))) record.values.push_back(value);
-          record.violations = ParseNumbers(row.Text(12));
+          if (const std::string text = row.Text(12); !text.empty())
+            record.violations = json::parse(text).get<std::map<std::string, double>>();
           record.error = row.Text(5);
           if (!row.IsNull(6)) cached.owner = row.Text(6);
           record.attempts = row.Int(7);
@@ -210,9 +228,12 @@ struct Study::Impl {
           record.reason = row.Text(14);
           cached.state = row.Text(15);
           seen = std::max(seen, row.Int(10));
+          for (const auto& [name, violation] : record.violations) constraints.insert(name);
           if (record.state != TrialState::kRunning) Observe(cached);
           trials[record.number] = std::move(cached);
         });
+    if (constraints.size() == known_constraints) return;
+    for (Observation& trial : finished) trial.violations = Violations(trials.at(trial.number).record);
   }
 
   void RefreshSpace() {
@@ -239,12 +260,29 @@ struct Study::Impl {
   }
 
   Observation ToObservation(const Cached& trial, const Params& params) const {
-    Observation observation = Observation::Of(space, trial.record.number, params, trial.record.values);
-    observation.violations = trial.record.violations;
+    Observation observation = Observation::Of(space, trial.record.number, params, Losses(trial.record));
+    observation.violations = Violations(trial.record);
     observation.state = trial.state;
-    for (size_t i = 0; i < observation.losses.size(); ++i)
-      if (options.directions[i] == "maximize") observation.losses[i] = -observation.losses[i];
     return observation;
+  }
+
+  // Its values, negated where higher ones are better.
+  std::vector<double> Losses(const TrialRecord& trial) const {
+    std::vector<double> losses = trial.values;
+    for (size_t i = 0; i < losses.size(); ++i)
+      if (options.directions[i] == "maximize") losses[i] = -losses[i];
+    return losses;
+  }
+
+  // By the names of all constraints of the study; empty for a trial that told of none.
+  std::vector<double> Violations(const TrialRecord& trial) const {
+    std::vector<double> violations;
+    if (trial.violations.empty()) return violations;
+    for (const std::string& name : constraints) {
+      const auto told = trial.violations.find(name);
+      violations.push_back(told == trial.violations.end() ? 0 : told->second);
+    }
+    return violations;
   }
 
   // Takes running trials from processes that have died.
@@ -258,7 +296,7 @@ struct Study::Impl {
       if (trial.record.attempts >= kMaxAttempts) {
         const std::string error =
             fmt::format("its process died in each of {} attempts", trial.record.attempts);
-        End(number, TrialState::kFailed, {}, {}, error);
+        End(number, TrialState::kFailed, {}, error);
       } else {
         db.Run("UPDATE trials SET owner = NULL, revision = ? WHERE study = ? AND number = ?",
                {NextRevision(), id, number});
@@ -283,9 +321,8 @@ struct Study::Impl {
     if (orphan) {
       number = orphan->record.number;
       db.Run(
-          "UPDATE trials SET owner = ?, attempts = attempts + 1, started = ?, params = ?, revision = ? WHERE "
-          "study = ? AND "
-          "number = ?",
+          "UPDATE trials SET owner = ?, attempts = attempts + 1, started = ?, params = ?, violations = '', "
+          "revision = ? WHERE study = ? AND number = ?",
           {ProcessOwner(), store::UnixTime(), by_run ? "{}" : ParamsText(orphan->proposal), NextRevision(),
            id, number});
       db.Run("DELETE FROM reports WHERE study = ? AND number = ?", {id, number});
@@ -379,16 +416,15 @@ struct Study::Impl {
     return found->second;
   }
 
-  void End(int64_t number, TrialState state, std::span<const double> values,
-           std::span<const double> violations, const std::string& error) {
+  void End(int64_t number, TrialState state, std::span<const double> values, const std::string& error) {
     store::Value first;
     if (!values.empty()) first = values[0];
     db.Run(
-        "UPDATE trials SET state = ?, value = ?, further = ?, violations = ?, error = ?, owner = NULL, "
-        "finished = ?, revision = ? WHERE study = ? AND number = ?",
+        "UPDATE trials SET state = ?, value = ?, further = ?, error = ?, owner = NULL, finished = ?, "
+        "revision = ? WHERE study = ? AND number = ?",
         {std::string(TrialStateName(state)), first,
-         NumbersText(values.subspan(std::min<size_t>(1, values.size()))), NumbersText(violations), error,
-         store::UnixTime(), NextRevision(), id, number});
+         NumbersText(values.subspan(std::min<size_t>(1, values.size()))), error, store::UnixTime(),
+         NextRevision(), id, number});
     json detail = {{"trial", number}, {"state", TrialStateName(state)}};
     if (values.size() == 1) detail["value"] = values[0];
     if (values.size() > 1) detail["values"] = std::vector<double>(values.begin(), values.end());
@@ -413,24 +449,24 @@ struct Study::Impl {
     } catch (...) {
       trials.clear();
       finished.clear();
+      constraints.clear();
       seen = 0;
       throw;
     }
   }
 
-  void Tell(int64_t number, TrialState state, std::span<const double> values, const std::string& error,
-            std::span<const double> violations = {}) {
+  void Tell(int64_t number, TrialState state, std::span<const double> values, const std::string& error) {
     Transact([&] {
       Refresh();
       Running(number);
-      End(number, state, values, violations, error);
+      End(number, state, values, Storable(error));
     });
   }
 
   StudyOptions options;
   std::mutex mutex;
   Database db;
-  std::unique_ptr<Sampler> sampler;
+  std::shared_ptr<const Sampler> sampler;
   int64_t id = 0;
   uint64_t seed = 0;
   Space space;
@@ -438,6 +474,7 @@ struct Study::Impl {
   bool by_run = false;
   std::map<int64_t, Cached> trials;   // as of revision `seen`
   std::vector<Observation> finished;  // of those, by number
+  std::set<std::string> constraints;  // the outcome constraints that any trial told of
   int64_t seen = 0;
 };
 
@@ -471,21 +508,30 @@ void Study::Report(int64_t trial, int64_t step, double value, const std::string&
   });
 }
 
-void Study::Tell(int64_t trial, const std::vector<double>& values, const std::vector<double>& violations) {
+void Study::SetConstraint(int64_t trial, const std::string& name, double violation) {
+  if (!std::isfinite(violation))
+    throw Error(
+        Code::kInvalidArgument,
+        fmt::format("trial {}: constraint \"{}\" is {}: expected a finite number, 0 or less where it holds",
+                    trial, name, violation));
+  impl_->Transact([&] {
+    impl_->Refresh();
+    std::map<std::string, double> violations = impl_->Running(trial).record.violations;
+    violations[name] = violation;
+    impl_->db.Run("UPDATE trials SET violations = ?, revision = ? WHERE study = ? AND number = ?",
+                  {json(violations).dump(), impl_->NextRevision(), impl_->id, trial});
+  });
+}
+
+void Study::Tell(int64_t trial, const std::vector<double>& values) {
   const size_t objectives = impl_->options.directions.size();
   if (values.size() != objectives)
     throw Error(Code::kInvalidArgument, fmt::format("trial {}: {} values: study \"{}\" has {} objectives",
                                                     trial, values.size(), name(), objectives));
-  for (double violation : violations)
-    if (!std::isfinite(violation))
-      throw Error(
-          Code::kInvalidArgument,
-          fmt::format("trial {}: a constraint of {}: expected a finite number, 0 or less where it holds",
-                      trial, violation));
   for (double value : values)
     if (!std::isfinite(value))
       return impl_->Tell(trial, TrialState::kFailed, {}, fmt::format("its value is {}", value));
-  impl_->Tell(trial, TrialState::kDone, values, "", violations);
+  impl_->Tell(trial, TrialState::kDone, values, "");
 }
 
 void Study::TellFailed(int64_t trial, const std::string& error) {
@@ -520,10 +566,11 @@ std::vector<TrialRecord> Study::Trials() {
 std::vector<ReportRecord> Study::Reports(int64_t trial) {
   std::lock_guard lock(impl_->mutex);
   std::vector<ReportRecord> reports;
-  impl_->db.Query("SELECT step, value, time FROM reports WHERE study = ? AND number = ? ORDER BY step",
-                  {impl_->id, trial}, [&](const Row& row) {
-                    reports.push_back({row.Int(0), row.IsNull(1) ? std::nan("") : row.Real(1), row.Real(2)});
-                  });
+  impl_->db.Query(
+      "SELECT step, value, time, metrics FROM reports WHERE study = ? AND number = ? ORDER BY step",
+      {impl_->id, trial}, [&](const Row& row) {
+        reports.push_back({row.Int(0), row.IsNull(1) ? std::nan("") : row.Real(1), row.Real(2), row.Text(3)});
+      });
   return reports;
 }
 
@@ -546,19 +593,12 @@ std::vector<TrialRecord> Study::ParetoFront() {
   std::vector<TrialRecord> trials = Trials();
   std::erase_if(
       trials, [](const TrialRecord& trial) { return trial.state != TrialState::kDone || !trial.feasible(); });
-  auto dominates = [&](const TrialRecord& a, const TrialRecord& b) {
-    bool better = false;
-    for (size_t i = 0; i < directions().size(); ++i) {
-      if (a.values[i] == b.values[i]) continue;
-      if ((a.values[i] < b.values[i]) != minimize(i)) return false;
-      better = true;
-    }
-    return better;
-  };
+  std::vector<std::vector<double>> losses;
+  for (const TrialRecord& trial : trials) losses.push_back(impl_->Losses(trial));
+  const std::vector<size_t> ranks = NonDominatedRanks(losses);
   std::vector<TrialRecord> front;
-  for (const TrialRecord& trial : trials)
-    if (std::none_of(trials.begin(), trials.end(), [&](const TrialRecord& o) { return dominates(o, trial); }))
-      front.push_back(trial);
+  for (size_t i = 0; i < trials.size(); ++i)
+    if (ranks[i] == 0) front.push_back(std::move(trials[i]));
   return front;
 }
 

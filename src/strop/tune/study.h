@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,12 +23,12 @@ struct STROP_API TrialRecord {
   int64_t number = 0;  // from 0, without gaps
   TrialState state = TrialState::kRunning;
   Params params;
-  std::vector<double> values;      // one an objective; done: always; pruned: where they were told
-  std::vector<double> violations;  // of outcome constraints: above 0 is infeasible; empty: there are none
-  std::string error;               // failed: why
-  std::string sampler, reason;     // who suggested it and, where a sampler was chosen, why
-  int64_t attempts = 1;            // above 1: an earlier process died, or was stopped, while running it
-  double started = 0;              // Unix seconds
+  std::vector<double> values;                // one an objective; done: always; pruned: where they were told
+  std::map<std::string, double> violations;  // of outcome constraints by name: above 0 is infeasible
+  std::string error;                         // failed: why
+  std::string sampler, reason;               // who suggested it and, where a sampler was chosen, why
+  int64_t attempts = 1;  // above 1: an earlier process died, or was stopped, while running it
+  double started = 0;    // Unix seconds
   double finished = 0;
 
   bool feasible() const noexcept;
@@ -36,7 +37,8 @@ struct STROP_API TrialRecord {
 struct ReportRecord {
   int64_t step = 0;
   double value = 0;
-  double time = 0;  // Unix seconds
+  double time = 0;      // Unix seconds
+  std::string metrics;  // as reported
 };
 
 struct StudyOptions {
@@ -49,6 +51,7 @@ struct StudyOptions {
   bool load_if_exists = true;
   bool must_exist =
       false;  // throws kNotFound when it is not there; space and directions are then the stored ones
+  std::shared_ptr<const Sampler> own_sampler = nullptr;  // if there is one, `sampler` is not looked at
 };
 
 // A search, in a store. Whatever Ask, Report, Tell have returned from is on disk and survives kill -9.
@@ -77,10 +80,14 @@ class STROP_API Study {
   ParamValue Suggest(int64_t trial, const Parameter& parameter);
   // An intermediate value; a step reported twice keeps the later one. `metrics` is JSON, for people.
   void Report(int64_t trial, int64_t step, double value, const std::string& metrics = "{}");
-  // Ends a trial with a value an objective. A value that is not finite is a failure. `violations` say how far
-  // it breaks each outcome constraint, 0 or less where it keeps to it. Throw kFailedPrecondition when the
-  // trial is not running, kNotFound when there is none, kInvalidArgument for another number of values.
-  void Tell(int64_t trial, const std::vector<double>& values, const std::vector<double>& violations = {});
+  // How far a running trial breaks an outcome constraint, 0 or less where it keeps to it; the later one
+  // counts. A trial keeps to those that it does not tell of. Throws kInvalidArgument for a value that is not
+  // finite.
+  void SetConstraint(int64_t trial, const std::string& name, double violation);
+  // Ends a trial with a value an objective. A value that is not finite is a failure. Throw
+  // kFailedPrecondition when the trial is not running, kNotFound when there is none, kInvalidArgument for
+  // another number of values.
+  void Tell(int64_t trial, const std::vector<double>& values);
   void Tell(int64_t trial, double value) { Tell(trial, std::vector<double>{value}); }
   void TellFailed(int64_t trial, const std::string& error);
   void TellPruned(int64_t trial, std::optional<double> value = {});

@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <set>
 #include <thread>
 
@@ -13,7 +15,6 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/test_folder.h"
-#include "strop/tune/owner.h"
 
 namespace strop::tune {
 namespace {
@@ -122,7 +123,11 @@ TEST_F(StudyTest, SeveralObjectivesHaveAFrontOfFeasibleTrials) {
   {
     Study study(options);
     const double told[][3] = {{1, 1, 0}, {2, 2, 0}, {2, 1, 0}, {0, 9, 1}, {1, 1, -1}};
-    for (const auto& [low, high, violation] : told) study.Tell(study.Ask()->number, {low, high}, {violation});
+    for (const auto& [low, high, violation] : told) {
+      const int64_t trial = study.Ask()->number;
+      study.SetConstraint(trial, "size", violation);
+      study.Tell(trial, {low, high});
+    }
     study.Tell(study.Ask()->number, {0, NAN});
     EXPECT_THROW(study.Tell(study.Ask()->number, 1.0), Error);
     EXPECT_THROW(study.Best(), Error);
@@ -133,7 +138,7 @@ TEST_F(StudyTest, SeveralObjectivesHaveAFrontOfFeasibleTrials) {
   EXPECT_THAT(front, testing::ElementsAre(0, 1, 4));
   const auto trials = study.Trials();
   EXPECT_THAT(trials[3].values, testing::ElementsAre(0, 9));
-  EXPECT_THAT(trials[3].violations, testing::ElementsAre(1));
+  EXPECT_THAT(trials[3].violations, testing::ElementsAre(testing::Pair("size", 1)));
   EXPECT_FALSE(trials[3].feasible());
   EXPECT_EQ(trials[5].state, TrialState::kFailed);
   EXPECT_EQ(trials[0].sampler, "random");
@@ -285,24 +290,45 @@ TEST_F(StudyTest, SpaceDefinedByRunIsLearntAndResumes) {
   EXPECT_THROW(study.Suggest(study.Ask()->number, {"x", FloatRange{0, 1}, {}}), Error);
 }
 
-TEST(OwnerTest, ThisProcessLivesAndAnEndedOneIsDead) {
-  EXPECT_FALSE(OwnerIsDead(ProcessOwner()));
-  int ends[2];
-  ASSERT_EQ(pipe(ends), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    const std::string owner = ProcessOwner();
-    if (write(ends[1], owner.data(), owner.size()) < 0) _exit(1);
-    _exit(0);
+// Keeps the violations of what it was asked.
+class Witness : public Sampler {
+ public:
+  Suggestion Ask(const Question& question) const override {
+    seen.clear();
+    for (const Observation& trial : question.finished) seen.push_back(trial.violations);
+    return AskRandom(question);
   }
-  waitpid(child, nullptr, 0);
-  char buffer[512];
-  const ssize_t size = read(ends[0], buffer, sizeof buffer);
-  ASSERT_GT(size, 0);
-  EXPECT_TRUE(OwnerIsDead(std::string(buffer, static_cast<size_t>(size))));
-  close(ends[0]);
-  close(ends[1]);
-  EXPECT_FALSE(OwnerIsDead("another-host/boot/1/1"));
+  mutable std::vector<std::vector<double>> seen;
+};
+
+TEST_F(StudyTest, SamplersSeeTheConstraintsOfAllTrialsInOneOrder) {
+  StudyOptions options = Options("s.db");
+  const auto witness = std::make_shared<Witness>();
+  options.own_sampler = witness;
+  const std::vector<std::map<std::string, double>> told = {
+      {{"memory", 5}}, {}, {{"latency", 2}}, {{"size", -1}, {"latency", 3}, {"memory", 4}}};
+  {
+    Study study(options);
+    for (const auto& violations : told) {
+      const int64_t trial = study.Ask()->number;
+      for (const auto& [name, violation] : violations) study.SetConstraint(trial, name, violation);
+      study.Tell(trial, 1);
+    }
+    study.Ask();
+  }
+  using testing::ElementsAre;
+  const auto expected =
+      ElementsAre(ElementsAre(0, 5, 0), ElementsAre(), ElementsAre(2, 0, 0), ElementsAre(3, 4, -1));
+  EXPECT_THAT(witness->seen, expected);
+  Study(options).Ask();
+  EXPECT_THAT(witness->seen, expected);
+}
+
+TEST_F(StudyTest, WhateverATrainerPrintedIsKeptAsAnError) {
+  Study study(Options("s.db", "random"));
+  study.TellFailed(study.Ask()->number, std::string("100%|\x96\x88| \0 \xe2\x96\x88 end\xe2", 19));
+  EXPECT_EQ(study.Trials()[0].state, TrialState::kFailed);
+  EXPECT_THAT(study.Trials()[0].error, HasSubstr("\xe2\x96\x88 end"));
 }
 
 }  // namespace

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "strop/base/api.h"
+#include "strop/tune/sampler.h"
+
+namespace strop::tune {
+
+// The places in `trials` of those that have losses, best first. Feasible ones come before the others, which
+// are ordered by the sum of their violations. Of one objective, feasible ones are ordered by their loss; of
+// several, by their front and, within a front, the more space around one the earlier (pareto.h). Equals stay
+// in order.
+STROP_API std::vector<size_t> BestFirst(std::span<const Observation> trials);
+
+}  // namespace strop::tune

@@ -1,0 +1,75 @@
+#include "strop/tune/router.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace strop::tune {
+namespace {
+
+using testing::HasSubstr;
+
+Space Cube(size_t parameters) {
+  std::vector<Parameter> made;
+  for (size_t i = 0; i < parameters; ++i)
+    made.push_back({"x" + std::to_string(1000 + i), FloatRange{0, 1}, {}});
+  return Space(made);
+}
+
+std::vector<Observation> Trials(const Space& space, int64_t count) {
+  std::vector<Observation> trials;
+  for (int64_t i = 0; i < count; ++i) {
+    const Suggestion random = AskRandom({space, {}, {}, 7, i});
+    trials.push_back(Observation::Of(space, i, random.params, {static_cast<double>(i % 17)}));
+  }
+  return trials;
+}
+
+// Of the first of trials from `trial` on that is not random by chance.
+Suggestion Chosen(const Space& space, const std::vector<Observation>& finished, double trial_seconds = 0,
+                  const std::vector<Observation>& pending = {}) {
+  for (int64_t trial = static_cast<int64_t>(finished.size());; ++trial) {
+    Suggestion suggestion = AutoSampler().Ask({space, finished, pending, 1, trial, 1, trial_seconds});
+    if (suggestion.sampler != "random") return suggestion;
+  }
+}
+
+TEST(RouterTest, FewParametersGoToTheGaussianProcess) {
+  const Space space = Cube(4);
+  const Suggestion suggestion = Chosen(space, Trials(space, 30));
+  EXPECT_EQ(suggestion.sampler, "gp");
+  EXPECT_THAT(suggestion.reason, HasSubstr("4 parameters"));
+}
+
+TEST(RouterTest, ManyParametersGoToCmaEs) {
+  const Space space = Cube(AutoSampler::kGpParameters + 1);
+  const Suggestion suggestion = Chosen(space, Trials(space, 30));
+  EXPECT_EQ(suggestion.sampler, "cmaes");
+  EXPECT_THAT(suggestion.reason, HasSubstr("above"));
+}
+
+TEST(RouterTest, ManyTrialsGoToTheParzenEstimator) {
+  const Space space = Cube(2);
+  const Suggestion suggestion = Chosen(space, Trials(space, AutoSampler::kGpTrials + 1));
+  EXPECT_EQ(suggestion.sampler, "tpe");
+  EXPECT_THAT(suggestion.reason, HasSubstr("finished trials"));
+}
+
+TEST(RouterTest, ASmallShareIsRandom) {
+  const Space space = Cube(2);
+  const std::vector<Observation> finished = Trials(space, 20);
+  int random = 0;
+  for (int64_t trial = 20; trial < 520; ++trial) {
+    const Suggestion suggestion = AutoSampler().Ask({space, finished, {}, 1, trial});
+    if (suggestion.sampler != "random") continue;
+    ++random;
+    EXPECT_THAT(suggestion.reason, HasSubstr("random"));
+  }
+  EXPECT_GT(random, 5);
+  EXPECT_LT(random, 50);
+}
+
+}  // namespace
+}  // namespace strop::tune

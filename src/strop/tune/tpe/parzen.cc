@@ -1,0 +1,268 @@
+#include "strop/tune/tpe/parzen.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include <unsupported/Eigen/SpecialFunctions>
+
+namespace strop::tune::tpe {
+namespace {
+
+using Eigen::ArrayXf;
+using Eigen::Index;
+using Eigen::MatrixXd;
+
+constexpr double kWidth = 0.2;  // of a number's kernel, of one draw in many dimensions
+constexpr double kMinWidth = 0.01;
+
+double Width(size_t draws, size_t dimensions) {
+  return kWidth * std::pow(static_cast<double>(draws), -1 / static_cast<double>(dimensions + 4));
+}
+
+// The component that `u` in [0, 1) falls to.
+size_t Pick(const std::vector<double>& cumulative, double u) {
+  const auto at = std::upper_bound(cumulative.begin(), cumulative.end(), u * cumulative.back());
+  return std::min(static_cast<size_t>(at - cumulative.begin()), cumulative.size() - 1);
+}
+
+// log(sum(exp(values))).
+double LogSum(const Eigen::Array<float, 1, Eigen::Dynamic>& values) {
+  if (values.size() == 0) return -INFINITY;
+  const float top = values.maxCoeff();
+  return top + std::log(static_cast<double>((values - top).exp().sum()));
+}
+
+double LogSum(double a, double b) {
+  const double top = std::max(a, b);
+  return top + std::log(std::exp(a - top) + std::exp(b - top));
+}
+
+// Two uniform numbers of [0, 1) in each 64 bits.
+ArrayXf Uniforms(Index count, Rng& rng) {
+  ArrayXf values(count);
+  for (Index i = 0; i < count; i += 2) {
+    const uint64_t bits = rng();
+    values[i] = static_cast<float>(bits >> 40) * 0x1p-24f;
+    if (i + 1 < count) values[i + 1] = static_cast<float>((bits >> 16) & 0xffffff) * 0x1p-24f;
+  }
+  return values;
+}
+
+}  // namespace
+
+std::vector<Group> GroupParameters(const Space& space, Draws draws) {
+  struct Key {
+    const std::map<std::string, ParamValue>* when;
+    std::vector<bool> active;
+  };
+  std::vector<Key> keys;
+  std::vector<Group> groups;
+  const bool all_active = std::none_of(draws.begin(), draws.end(), [](std::span<const double> draw) {
+    return std::isnan(Eigen::Map<const Eigen::ArrayXd>(draw.data(), static_cast<Index>(draw.size())).sum());
+  });
+  for (size_t p = 0; p < space.size(); ++p) {
+    Key key{&space.parameters()[p].when, {}};
+    if (!all_active)
+      for (std::span<const double> draw : draws) key.active.push_back(!std::isnan(draw[p]));
+    size_t g = 0;
+    while (g < keys.size() && !(*keys[g].when == *key.when && keys[g].active == key.active)) ++g;
+    if (g == keys.size()) {
+      keys.push_back(std::move(key));
+      groups.emplace_back();
+    }
+    (space.IsChoice(p) ? groups[g].choices : groups[g].numbers).push_back(p);
+  }
+  return groups;
+}
+
+Parzen::Parzen(const Space& space, const std::vector<Group>& groups, Draws draws,
+               const std::vector<double>& weights, double uniform_weight)
+    : space_(space) {
+  cumulative_.resize(weights.size() + 1);
+  std::partial_sum(weights.begin(), weights.end(), cumulative_.begin());
+  cumulative_.back() = uniform_weight + (weights.empty() ? 0 : cumulative_[weights.size() - 1]);
+  log_weights_.resize(static_cast<Index>(weights.size()));
+  for (size_t i = 0; i < weights.size(); ++i)
+    log_weights_[static_cast<Index>(i)] = static_cast<float>(std::log(weights[i] / cumulative_.back()));
+  log_uniform_ = static_cast<float>(std::log(uniform_weight / cumulative_.back()));
+  for (const Group& group : groups) {
+    Kernels& kernels = groups_.emplace_back();
+    kernels.group = group;
+    double sum = 0;
+    for (size_t i = 0; i < draws.size(); ++i) {
+      const bool active = !std::isnan(draws[i][kernels.first()]);
+      kernels.place.push_back(active ? static_cast<Index>(kernels.members.size()) : -1);
+      if (!active) continue;
+      kernels.members.push_back(static_cast<Index>(i));
+      kernels.cumulative.push_back(sum += weights[i]);
+    }
+    kernels.cumulative.push_back(sum + uniform_weight);
+    Fit(kernels, draws);
+  }
+}
+
+void Parzen::Fit(Kernels& kernels, Draws draws) const {
+  kernels.base.setZero(static_cast<Index>(kernels.members.size()));
+  FitNumbers(kernels, draws);
+  FitChoices(kernels, draws);
+}
+
+void Parzen::FitNumbers(Kernels& kernels, Draws draws) const {
+  const std::vector<size_t>& numbers = kernels.group.numbers;
+  const auto rows = static_cast<Index>(numbers.size()), members = kernels.base.size();
+  kernels.centers.resize(rows, members);
+  kernels.scales.resize(rows);
+  const double width =
+      std::max(kMinWidth, Width(kernels.members.size(), numbers.size() + kernels.group.choices.size()));
+  for (Index d = 0; d < rows; ++d) {
+    const size_t p = numbers[static_cast<size_t>(d)];
+    const int64_t values = space_.ValueCount(p);
+    // Not so narrow that the middle no longer stands for the share of a whole number.
+    const double h = values > 0 ? std::max(width, 0.5 / static_cast<double>(values)) : width;
+    const auto scale = static_cast<float>(1 / (std::numbers::sqrt2 * h));
+    kernels.scales[d] = scale;
+    auto row = kernels.centers.row(d);
+    for (Index i = 0; i < members; ++i)
+      row[i] =
+          scale * static_cast<float>(draws[static_cast<size_t>(kernels.members[static_cast<size_t>(i)])][p]);
+    // What of the normal density lies within [0, 1].
+    const float log_height = std::log(scale * std::numbers::inv_sqrtpi_v<float> * 2);
+    kernels.base += log_height - (row.erf() + (scale - row).erf()).log();
+  }
+}
+
+void Parzen::FitChoices(Kernels& kernels, Draws draws) const {
+  const std::vector<size_t>& choices = kernels.group.choices;
+  const auto rows = static_cast<Index>(choices.size()), members = kernels.base.size();
+  kernels.codes.resize(rows, members);
+  kernels.keep.resize(rows);
+  kernels.favour.resize(rows);
+  for (Index d = 0; d < rows; ++d) {
+    const size_t p = choices[static_cast<size_t>(d)];
+    const auto values = static_cast<float>(space_.ValueCount(p));
+    const float spread = 1 / static_cast<float>(members + 1);
+    const float keep = (1 + spread) / (1 + spread * values), other = spread / (1 + spread * values);
+    kernels.keep[d] = keep;
+    kernels.favour[d] = std::log(keep / other);
+    kernels.base += std::log(other);
+    kernels.uniform -= std::log(values);
+    for (Index i = 0; i < members; ++i)
+      kernels.codes(d, i) = static_cast<float>(
+          space_.IndexAt(p, draws[static_cast<size_t>(kernels.members[static_cast<size_t>(i)])][p]));
+  }
+}
+
+void Parzen::LogKernels(const Kernels& kernels, const double* draw, Row& log_kernels) const {
+  log_kernels = kernels.base;
+  for (Index d = 0; d < kernels.centers.rows(); ++d) {
+    const float x =
+        kernels.scales[d] * static_cast<float>(draw[kernels.group.numbers[static_cast<size_t>(d)]]);
+    log_kernels -= (kernels.centers.row(d) - x).square();
+  }
+  // Of two different indices the square is at least 1.
+  for (Index d = 0; d < kernels.codes.rows(); ++d) {
+    const size_t p = kernels.group.choices[static_cast<size_t>(d)];
+    const auto code = static_cast<float>(space_.IndexAt(p, draw[p]));
+    log_kernels += kernels.favour[d] * (1 - (kernels.codes.row(d) - code).square()).max(0.0f);
+  }
+}
+
+double Parzen::LogDensity(const double* draw, Row& total, Row& log_kernels) const {
+  total = log_weights_;
+  double shared = 0, uniform = log_uniform_;
+  for (const Kernels& kernels : groups_) {
+    if (std::isnan(draw[kernels.first()])) continue;
+    uniform += kernels.uniform;
+    LogKernels(kernels, draw, log_kernels);
+    if (log_kernels.size() == total.size()) {
+      total += log_kernels;
+      continue;
+    }
+    // Components without the group take what those with it expect.
+    Row weighted = log_kernels;
+    for (size_t i = 0; i < kernels.members.size(); ++i)
+      weighted[static_cast<Index>(i)] += log_weights_[kernels.members[i]];
+    const double marginal = LogSum(LogSum(weighted), log_uniform_ + kernels.uniform) -
+                            std::log(kernels.cumulative.back() / cumulative_.back());
+    shared += marginal;
+    for (size_t i = 0; i < kernels.members.size(); ++i)
+      total[kernels.members[i]] += log_kernels[static_cast<Index>(i)] - static_cast<float>(marginal);
+  }
+  return LogSum(shared + LogSum(total), uniform);
+}
+
+Eigen::VectorXd Parzen::LogDensity(const MatrixXd& draws) const {
+  Eigen::VectorXd densities(draws.cols());
+  Row total, log_kernels;
+  for (Index c = 0; c < draws.cols(); ++c) densities[c] = LogDensity(draws.col(c).data(), total, log_kernels);
+  return densities;
+}
+
+std::vector<Index> Parzen::PickMembers(const Kernels& kernels, const std::vector<size_t>& components,
+                                       Rng& rng) {
+  std::vector<Index> picked;
+  for (size_t component : components) {
+    Index member = component < kernels.place.size() ? kernels.place[component]
+                                                    : static_cast<Index>(kernels.members.size());
+    if (member < 0) member = static_cast<Index>(Pick(kernels.cumulative, rng.Uniform()));
+    picked.push_back(member);
+  }
+  return picked;
+}
+
+MatrixXd Parzen::Sample(Index count, Rng& rng) const {
+  MatrixXd draws(static_cast<Index>(space_.size()), count);
+  std::vector<size_t> components;
+  for (Index c = 0; c < count; ++c) components.push_back(Pick(cumulative_, rng.Uniform()));
+  for (const Kernels& kernels : groups_) {
+    const std::vector<Index> members = PickMembers(kernels, components, rng);
+    SampleNumbers(kernels, members, rng, draws);
+    SampleChoices(kernels, members, rng, draws);
+  }
+  for (Index c = 0; c < count; ++c) space_.Settle({draws.col(c).data(), space_.size()});
+  return draws;
+}
+
+// By the inverse of the truncated normal distribution.
+void Parzen::SampleNumbers(const Kernels& kernels, const std::vector<Index>& members, Rng& rng,
+                           MatrixXd& draws) {
+  const auto count = static_cast<Index>(members.size());
+  ArrayXf centers(count);
+  for (Index d = 0; d < kernels.centers.rows(); ++d) {
+    const float scale = kernels.scales[d];
+    const bool none = kernels.members.empty();
+    for (Index c = 0; c < count; ++c) {
+      const Index member = members[static_cast<size_t>(c)];
+      centers[c] = none ? 0 : kernels.centers(d, std::min(member, kernels.centers.cols() - 1));
+    }
+    const ArrayXf uniform = Uniforms(count, rng);
+    const ArrayXf low = 0.5f - 0.5f * centers.erf(), high = 0.5f + 0.5f * (scale - centers).erf();
+    const ArrayXf normal = (low + uniform * (high - low)).ndtri() / std::numbers::sqrt2_v<float>;
+    const ArrayXf inside = ((centers + normal) / scale).max(0.0f).min(1.0f);
+    const auto p = static_cast<Index>(kernels.group.numbers[static_cast<size_t>(d)]);
+    for (Index c = 0; c < count; ++c)
+      draws(p, c) = members[static_cast<size_t>(c)] < kernels.centers.cols() ? inside[c] : uniform[c];
+  }
+}
+
+void Parzen::SampleChoices(const Kernels& kernels, const std::vector<Index>& members, Rng& rng,
+                           MatrixXd& draws) const {
+  for (Index d = 0; d < kernels.codes.rows(); ++d) {
+    const size_t p = kernels.group.choices[static_cast<size_t>(d)];
+    const auto values = static_cast<uint64_t>(space_.ValueCount(p));
+    for (Index c = 0; c < draws.cols(); ++c) {
+      const Index member = members[static_cast<size_t>(c)];
+      uint64_t value = rng.Below(values);
+      if (member < kernels.codes.cols() && values > 1) {
+        const auto own = static_cast<uint64_t>(kernels.codes(d, member));
+        const bool kept = rng.Uniform() < kernels.keep[d];
+        value = kept ? own : (own + 1 + rng.Below(values - 1)) % values;
+      }
+      draws(static_cast<Index>(p), c) = (static_cast<double>(value) + 0.5) / static_cast<double>(values);
+    }
+  }
+}
+
+}  // namespace strop::tune::tpe
