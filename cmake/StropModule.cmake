@@ -44,6 +44,28 @@ function(strop_embed module name file)
   target_sources(strop_${module} PRIVATE "${source}")
 endfunction()
 
+# strop_module_for_v3(tune) makes libstrop_tune.so once more, for CPUs of level x86-64-v3 (AVX2, FMA) and up. The dynamic
+# loader of glibc takes it there instead of the one beside, by its place alone. Eigen's matrices cross the border between
+# it and what links it, so all of them are aligned for it.
+function(strop_module_for_v3 name)
+  set(target strop_${name})
+  get_target_property(sources ${target} SOURCES)
+  get_target_property(links ${target} LINK_LIBRARIES)
+  add_library(${target}_v3 SHARED ${sources})
+  target_link_libraries(${target}_v3 PRIVATE ${links})
+  target_link_options(${target}_v3 PRIVATE -Wl,-z,defs)
+  target_compile_options(${target}_v3 PRIVATE -march=x86-64-v3)
+  target_compile_definitions(${target}_v3 PRIVATE EIGEN_MAX_ALIGN_BYTES=32)
+  target_compile_definitions(${target} PUBLIC EIGEN_MAX_ALIGN_BYTES=32)
+  set_target_properties(${target}_v3 PROPERTIES
+    OUTPUT_NAME ${target}
+    LIBRARY_OUTPUT_DIRECTORY "${STROP_LIB_DIR}/glibc-hwcaps/x86-64-v3"
+    INSTALL_RPATH "$ORIGIN/../..")
+  strop_private_settings(${target}_v3)
+  add_dependencies(${target} ${target}_v3)
+  install(TARGETS ${target}_v3 LIBRARY DESTINATION strop/lib/glibc-hwcaps/x86-64-v3)
+endfunction()
+
 # strop_test(feed SOURCES a_test.cc… [LINKS …]) makes strop_feed_test; every TEST in it is one ctest test.
 function(strop_test name)
   if(NOT STROP_DEVELOPER)

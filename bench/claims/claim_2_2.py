@@ -5,9 +5,10 @@ seeds. A problem's quality is the median of what random search reaches in 200 tr
 of Strop's default sampler to that quality (200 where 100 did not reach it) is compared with that of random or grid
 search, whichever is lower; the median over problems of the trials saved counts.
 
-Rank: after 50 trials on the suite "standard" (12 functions, half of them in 10 dimensions, and the tables), the mean over
-problems and seeds of the rank among Optuna's GP, TPE and CMA-ES, SMAC3 and BoTorch. Their runs, and those of random and
-grid search, are stored in bench/peers/results/tune.parquet with versions and command; Strop's are made here.
+Rank: after 50 trials on the suite "standard" (six functions, two of them in 10 dimensions, and four tables; none of the
+suite that Strop's samplers were developed on), the mean over problems and seeds of the rank among Optuna's GP, TPE and
+CMA-ES, SMAC3 and BoTorch. Their runs, and those of random and grid search, are stored in
+bench/peers/results/tune.parquet with versions and command; Strop's are made here.
 
 Problems are frozen, so the intervals are over the seeds of each. The claim holds when the bad end of the trials saved
 meets the goal, and the bad end of the difference in mean rank to each peer is above 0. The record's "rank" and

@@ -14,9 +14,10 @@ SUITES = {
     # For working on a sampler: minutes.
     "small": [*functions(5, [3, 8, 15, 21]), *functions(10, [2, 17]), "boost_cancer", "mlp_fashion", "sgd_wine",
               "svm_digits"],
-    # Ranks against peers: two functions of each of BBOB's five groups, one in 5 dimensions and one in 10, two more of
-    # the multimodal groups, and the tables.
-    "standard": [*functions(5, [1, 6, 10, 15, 18, 21]), *functions(10, [3, 8, 12, 17, 20, 23]), *TABLES],
+    # Ranks against peers: a function of each of BBOB's five groups and one more, two of them in 10 dimensions, and four
+    # tables; none of the small suite, which samplers are developed on.
+    "standard": [*functions(5, [1, 6, 10, 18]), *functions(10, [12, 23]), "forest_diabetes", "knn_fashion",
+                 "ridge_diabetes", "sgd_fashion"],
     # Trials to a quality: every function and every table.
     "all": [*functions(5), *TABLES],
     "bbob5": functions(5), "bbob10": functions(10), "bbob20": functions(20), "tables": TABLES,

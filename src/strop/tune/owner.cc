@@ -51,14 +51,14 @@ std::string StartTime(const std::string& pid) {
   return words[19];
 }
 
-Parts Own() {
+// Looked up once a process, which a fork may begin.
+const Parts& Own() {
+  thread_local Parts own;
   const std::string pid = std::to_string(getpid());
-  return {HostName(),
-          FirstWord("/etc/machine-id"),
-          FirstWord("/proc/sys/kernel/random/boot_id"),
-          PidNamespace(),
-          pid,
-          StartTime(pid)};
+  if (own.empty() || own[kPid] != pid)
+    own = {HostName(),     FirstWord("/etc/machine-id"), FirstWord("/proc/sys/kernel/random/boot_id"),
+           PidNamespace(), pid,                          StartTime(pid)};
+  return own;
 }
 
 }  // namespace
@@ -70,7 +70,7 @@ bool OwnerIsDead(const std::string& owner) {
   std::istringstream text(owner);
   for (std::string part; std::getline(text, part, '/');) parts.push_back(part);
   if (parts.size() != kParts) return false;
-  const Parts own = Own();
+  const Parts& own = Own();
   if (parts[kHost] != own[kHost] || parts[kMachine] != own[kMachine]) return false;
   // After a reboot nothing of before runs any more; a machine is known again by its id alone.
   if (parts[kBoot] != own[kBoot]) return !own[kMachine].empty();

@@ -189,13 +189,14 @@ struct Study::Impl {
   // A number above all before it, written to every row that a transaction changes: the others read what is
   // newer.
   int64_t NextRevision() {
-    db.Run("UPDATE study SET revision = revision + 1 WHERE id = ?", {id});
-    return std::get<int64_t>(*db.Scalar("SELECT revision FROM study WHERE id = ?", {id}));
+    return std::get<int64_t>(
+        *db.Scalar("UPDATE study SET revision = revision + 1 WHERE id = ? RETURNING revision", {id}));
   }
 
   struct Cached {
     TrialRecord record;
     Params proposal;
+    std::string proposal_text, params_text;
     std::string owner;
     std::string state;  // of the sampler
   };
@@ -212,9 +213,9 @@ struct Study::Impl {
           TrialRecord& record = cached.record;
           record.number = row.Int(0);
           record.state = ParseState(row.Text(1));
-          const std::string proposal = row.Text(2), params = row.Text(3);
-          cached.proposal = ParseParams(proposal);
-          record.params = params == proposal ? cached.proposal : ParseParams(params);
+          cached.proposal_text = row.Text(2);
+          cached.params_text = row.Text(3);
+          TakeParams(cached);
           if (!row.IsNull(4)) record.values = {row.Real(4)};
           for (double value : ParseNumbers(row.Text(11))) record.values.push_back(value);
           if (const std::string text = row.Text(12); !text.empty())
@@ -229,11 +230,31 @@ struct Study::Impl {
           cached.state = row.Text(15);
           seen = std::max(seen, row.Int(10));
           for (const auto& [name, violation] : record.violations) constraints.insert(name);
-          if (record.state != TrialState::kRunning) Observe(cached);
+          if (record.state == TrialState::kRunning)
+            running.insert(record.number);
+          else
+            Observe(cached);
           trials[record.number] = std::move(cached);
         });
     if (constraints.size() == known_constraints) return;
     for (Observation& trial : finished) trial.violations = Violations(trials.at(trial.number).record);
+  }
+
+  // Parses them, or takes them from where the same text was parsed before.
+  void TakeParams(Cached& cached) {
+    TrialRecord& record = cached.record;
+    const auto known = trials.find(record.number);
+    const bool same = known != trials.end() && known->second.proposal_text == cached.proposal_text;
+    if (same)
+      cached.proposal = known->second.proposal;
+    else
+      cached.proposal = cached.proposal_text == suggested_text ? suggested : ParseParams(cached.proposal_text);
+    if (cached.params_text == cached.proposal_text)
+      record.params = cached.proposal;
+    else if (same && known->second.params_text == cached.params_text)
+      record.params = known->second.record.params;
+    else
+      record.params = ParseParams(cached.params_text);
   }
 
   void RefreshSpace() {
@@ -250,6 +271,9 @@ struct Study::Impl {
 
   // Keeps what samplers may know of a trial that has ended.
   void Observe(const Cached& trial) {
+    running.erase(trial.record.number);
+    if (trial.record.state == TrialState::kDone)
+      seconds.push_back(trial.record.finished - trial.record.started);
     const auto at = std::lower_bound(finished.begin(), finished.end(), trial.record.number,
                                      [](const Observation& o, int64_t number) { return o.number < number; });
     Observation observation = ToObservation(trial, trial.record.params);
@@ -288,11 +312,14 @@ struct Study::Impl {
   // Takes running trials from processes that have died.
   void Reclaim() {
     std::map<std::string, bool> dead;
-    for (const auto& [number, trial] : trials) {
-      if (trial.record.state != TrialState::kRunning || trial.owner.empty()) continue;
+    bool reclaimed = false;
+    for (const int64_t number : running) {
+      const Cached& trial = trials.at(number);
+      if (trial.owner.empty()) continue;
       auto [found, fresh] = dead.try_emplace(trial.owner, false);
       if (fresh) found->second = OwnerIsDead(trial.owner);
       if (!found->second) continue;
+      reclaimed = true;
       if (trial.record.attempts >= kMaxAttempts) {
         const std::string error =
             fmt::format("its process died in each of {} attempts", trial.record.attempts);
@@ -303,18 +330,18 @@ struct Study::Impl {
         Log("reclaimed", {{"trial", number}});
       }
     }
-    Refresh();
+    if (reclaimed) Refresh();
   }
 
   std::optional<TrialRecord> Ask(int64_t limit) {
     Refresh();
     Reclaim();
-    int64_t counted = 0;
+    auto counted = static_cast<int64_t>(trials.size());
     const Cached* orphan = nullptr;
-    for (const auto& [number, trial] : trials) {
-      const bool given_back = trial.record.state == TrialState::kRunning && trial.owner.empty();
-      if (!given_back) ++counted;
-      if (given_back && !orphan) orphan = &trial;
+    for (const int64_t other : running) {
+      if (!trials.at(other).owner.empty()) continue;
+      --counted;
+      if (!orphan) orphan = &trials.at(other);
     }
     if (counted >= limit) return std::nullopt;
     int64_t number = static_cast<int64_t>(trials.size());
@@ -329,6 +356,8 @@ struct Study::Impl {
     } else {
       const Suggestion suggestion = Propose(number);
       const std::string proposal = ParamsText(suggestion.params);
+      suggested = suggestion.params;
+      suggested_text = proposal;
       db.Run(
           "INSERT INTO trials (study, number, state, proposal, params, owner, attempts, started, revision, "
           "sampler, reason, sampler_state) VALUES (?, ?, 'running', ?, ?, ?, 1, ?, ?, ?, ?, ?)",
@@ -342,8 +371,8 @@ struct Study::Impl {
   Suggestion Propose(int64_t number) {
     if (space.empty()) return {};
     std::vector<Observation> pending;
-    for (const auto& [other, trial] : trials) {
-      if (trial.record.state != TrialState::kRunning) continue;
+    for (const int64_t other : running) {
+      const Cached& trial = trials.at(other);
       Params params = trial.proposal;
       for (const auto& [name, value] : trial.record.params) params[name] = value;
       pending.push_back(ToObservation(trial, params));
@@ -352,11 +381,7 @@ struct Study::Impl {
   }
 
   // What a trial takes; 0 before one is done.
-  double MedianSeconds() const {
-    std::vector<double> seconds;
-    for (const auto& [number, trial] : trials)
-      if (trial.record.state == TrialState::kDone)
-        seconds.push_back(trial.record.finished - trial.record.started);
+  double MedianSeconds() {
     if (seconds.empty()) return 0;
     const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
     std::nth_element(seconds.begin(), middle, seconds.end());
@@ -449,6 +474,8 @@ struct Study::Impl {
     } catch (...) {
       trials.clear();
       finished.clear();
+      running.clear();
+      seconds.clear();
       constraints.clear();
       seen = 0;
       throw;
@@ -472,8 +499,12 @@ struct Study::Impl {
   Space space;
   std::string space_text;
   bool by_run = false;
+  Params suggested;                   // the last by this process
+  std::string suggested_text;
   std::map<int64_t, Cached> trials;   // as of revision `seen`
   std::vector<Observation> finished;  // of those, by number
+  std::set<int64_t> running;
+  std::vector<double> seconds;        // that done trials took, in no order
   std::set<std::string> constraints;  // the outcome constraints that any trial told of
   int64_t seen = 0;
 };

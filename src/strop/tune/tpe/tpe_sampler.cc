@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "strop/tune/ranking.h"
 #include "strop/tune/tpe/parzen.h"
@@ -13,18 +14,26 @@ constexpr int64_t kStartupTrials = 10;
 constexpr Eigen::Index kCandidates = 24;
 constexpr int kRounds = 8;  // of candidates, where all of them are taken
 constexpr double kUniformWeight = 1;
+constexpr size_t kOthers = 300;  // of more, evenly spaced ones stand for all
 
 struct Split {
   std::vector<std::span<const double>> good, others;
 };
 
-Split SplitTrials(const Question& question, const std::vector<size_t>& best) {
+Split SplitTrials(const Question& question, const std::vector<size_t>& best, Rng& rng) {
   const size_t count = TpeSampler::GoodCount(best.size());
   std::vector<bool> good(question.finished.size());
   for (size_t i = 0; i < count; ++i) good[best[i]] = true;
   Split split;
-  for (size_t i = 0; i < good.size(); ++i)
-    (good[i] ? split.good : split.others).emplace_back(question.finished[i].draw);
+  const double keep = std::min(1.0, static_cast<double>(kOthers) / static_cast<double>(good.size() - count));
+  double kept = rng.Uniform();
+  for (size_t i = 0; i < good.size(); ++i) {
+    if (good[i]) {
+      split.good.emplace_back(question.finished[i].draw);
+    } else if (std::floor(kept + keep) > std::floor(std::exchange(kept, kept + keep))) {
+      split.others.emplace_back(question.finished[i].draw);
+    }
+  }
   for (const Observation& trial : question.pending) split.others.emplace_back(trial.draw);
   return split;
 }
@@ -38,7 +47,8 @@ Suggestion TpeSampler::Ask(const Question& question) const {
   if (question.trial < kStartupTrials || best.size() < 2) return AskSobol(question);
 
   const Space& space = question.space;
-  const Split split = SplitTrials(question, best);
+  Rng rng(question.seed, static_cast<uint64_t>(question.trial));
+  const Split split = SplitTrials(question, best, rng);
   std::vector<std::span<const double>> all = split.good;
   all.insert(all.end(), split.others.begin(), split.others.end());
   const std::vector<Group> groups = GroupParameters(space, all);
@@ -46,7 +56,6 @@ Suggestion TpeSampler::Ask(const Question& question) const {
   const Parzen others(space, groups, split.others, std::vector<double>(split.others.size(), 1.0),
                       kUniformWeight);
 
-  Rng rng(question.seed, static_cast<uint64_t>(question.trial));
   const Taken taken(question);
   std::vector<double> draw(space.size(), 0.5);
   for (int round = 0; round < kRounds; ++round) {
