@@ -13,8 +13,10 @@ struct Entry {
   size_t trial;
 };
 
-void Append(std::vector<Entry> entries, std::vector<size_t>& order) {
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+void Append(std::vector<Entry> entries, std::vector<size_t>& order,
+            size_t most = std::numeric_limits<size_t>::max()) {
+  const auto end = entries.begin() + static_cast<std::ptrdiff_t>(std::min(most, entries.size()));
+  std::partial_sort(entries.begin(), end, entries.end(), [](const Entry& a, const Entry& b) {
     return a.key != b.key ? a.key < b.key : a.trial < b.trial;
   });
   for (const Entry& entry : entries) order.push_back(entry.trial);
@@ -42,8 +44,9 @@ void AppendFronts(std::span<const Observation> trials, const std::vector<Entry>&
 
 }  // namespace
 
-std::vector<size_t> BestFirst(std::span<const Observation> trials) {
+std::vector<size_t> BestFirst(std::span<const Observation> trials, size_t most) {
   std::vector<Entry> feasible, infeasible;
+  feasible.reserve(trials.size());
   size_t objectives = 0;
   for (size_t i = 0; i < trials.size(); ++i) {
     const Observation& trial = trials[i];
@@ -61,7 +64,7 @@ std::vector<size_t> BestFirst(std::span<const Observation> trials) {
   if (objectives > 1)
     AppendFronts(trials, feasible, order);
   else
-    Append(std::move(feasible), order);
+    Append(std::move(feasible), order, most);
   Append(std::move(infeasible), order);
   return order;
 }

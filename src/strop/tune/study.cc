@@ -45,6 +45,7 @@ ALTER TABLE trials ADD COLUMN violations TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN sampler TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN sampler_state TEXT NOT NULL DEFAULT '';
+ALTER TABLE study DROP COLUMN revision;
 )"}};
 
 TrialState ParseState(const std::string& text) {
@@ -143,8 +144,7 @@ struct Study::Impl {
       space = options.space;
       by_run = space.empty();
       db.Run(
-          "INSERT INTO study (name, direction, seed, space, by_run, revision, created) VALUES (?, ?, ?, ?, "
-          "?, 0, ?)",
+          "INSERT INTO study (name, direction, seed, space, by_run, created) VALUES (?, ?, ?, ?, ?, ?)",
           {options.name, DirectionsText(options.directions), std::to_string(seed), space.ToText(),
            int64_t{by_run}, store::UnixTime()});
       id = std::get<int64_t>(*db.Scalar("SELECT id FROM study WHERE name = ?", {options.name}));
@@ -187,11 +187,8 @@ struct Study::Impl {
   }
 
   // A number above all before it, written to every row that a transaction changes: the others read what is
-  // newer.
-  int64_t NextRevision() {
-    return std::get<int64_t>(
-        *db.Scalar("UPDATE study SET revision = revision + 1 WHERE id = ? RETURNING revision", {id}));
-  }
+  // newer. Of a transaction that has refreshed.
+  int64_t NextRevision() { return written = std::max(written, seen) + 1; }
 
   struct Cached {
     TrialRecord record;
@@ -506,7 +503,7 @@ struct Study::Impl {
   std::set<int64_t> running;
   std::vector<double> seconds;        // that done trials took, in no order
   std::set<std::string> constraints;  // the outcome constraints that any trial told of
-  int64_t seen = 0;
+  int64_t seen = 0, written = 0;
 };
 
 Study::Study(StudyOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

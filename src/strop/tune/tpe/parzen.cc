@@ -40,22 +40,31 @@ double LogSum(double a, double b) {
   return top + std::log(std::exp(a - top) + std::exp(b - top));
 }
 
-// The logarithm of twice what lies within [0, 1] of normal densities around `centers`; these in units of
-// sqrt(2) widths, `scale` of which make 1. Of many it is read off a table, to 0.002.
-Row LogInside(const Row& centers, float scale) {
-  const auto direct = [&](const Row& row) -> Row { return (row.erf() + (scale - row).erf()).log(); };
-  const auto cells = static_cast<Index>(std::ceil(6 * scale));
-  if (centers.size() <= 2 * cells) return direct(centers);
-  const Row table = direct(Row::LinSpaced(cells + 1, 0, scale));
-  const float per_unit = static_cast<float>(cells) / scale;
-  Row inside(centers.size());
-  for (Index i = 0; i < centers.size(); ++i) {
-    const float at = centers[i] * per_unit;
-    const auto cell = std::clamp<Index>(static_cast<Index>(at), 0, cells - 1);
-    inside[i] = table[cell] + (at - static_cast<float>(cell)) * (table[cell + 1] - table[cell]);
+// The logarithm of twice what lies within [0, 1] of normal densities around centers; these in units of sqrt(2)
+// widths, `scale` of which make 1. Read off a table, to 0.0005, which serves all numbers of one width.
+class Inside {
+ public:
+  void Subtract(const Row& centers, float scale, Row& from) {
+    if (scale != scale_) Tabulate(scale);
+    const auto last = static_cast<int>(table_.size()) - 2;
+    const float per_unit = static_cast<float>(last + 1) / scale;
+    for (Index i = 0; i < centers.size(); ++i) {
+      const float at = centers[i] * per_unit;
+      const int cell = std::clamp(static_cast<int>(at), 0, last);
+      from[i] -= table_[cell] + (at - static_cast<float>(cell)) * (table_[cell + 1] - table_[cell]);
+    }
   }
-  return inside;
-}
+
+ private:
+  void Tabulate(float scale) {
+    scale_ = scale;
+    const Row centers = Row::LinSpaced(static_cast<Index>(std::ceil(16 * scale)) + 1, 0, scale);
+    table_ = (centers.erf() + (scale - centers).erf()).log();
+  }
+
+  float scale_ = 0;
+  Row table_;
+};
 
 // Two uniform numbers of [0, 1) in each 64 bits.
 ArrayXf Uniforms(Index count, Rng& rng) {
@@ -134,6 +143,12 @@ void Parzen::FitNumbers(Kernels& kernels, Draws draws) const {
   kernels.scales.resize(rows);
   const double width =
       std::max(kMinWidth, Width(kernels.members.size(), numbers.size() + kernels.group.choices.size()));
+  Inside inside;
+  for (Index i = 0; i < members; ++i) {
+    const double* const draw = draws[static_cast<size_t>(kernels.members[static_cast<size_t>(i)])].data();
+    for (Index d = 0; d < rows; ++d)
+      kernels.centers(d, i) = static_cast<float>(draw[numbers[static_cast<size_t>(d)]]);
+  }
   for (Index d = 0; d < rows; ++d) {
     const size_t p = numbers[static_cast<size_t>(d)];
     const int64_t values = space_.ValueCount(p);
@@ -142,12 +157,11 @@ void Parzen::FitNumbers(Kernels& kernels, Draws draws) const {
     const auto scale = static_cast<float>(1 / (std::numbers::sqrt2 * h));
     kernels.scales[d] = scale;
     auto row = kernels.centers.row(d);
-    for (Index i = 0; i < members; ++i)
-      row[i] =
-          scale * static_cast<float>(draws[static_cast<size_t>(kernels.members[static_cast<size_t>(i)])][p]);
+    row *= scale;
     // What of the normal density lies within [0, 1].
     const float log_height = std::log(scale * std::numbers::inv_sqrtpi_v<float> * 2);
-    kernels.base += log_height - LogInside(row, scale);
+    kernels.base += log_height - row.square();
+    inside.Subtract(row, scale, kernels.base);
   }
 }
 
@@ -172,50 +186,65 @@ void Parzen::FitChoices(Kernels& kernels, Draws draws) const {
   }
 }
 
-void Parzen::LogKernels(const Kernels& kernels, const double* draw, Row& log_kernels) const {
-  log_kernels = kernels.base;
-  for (Index d = 0; d < kernels.centers.rows(); ++d) {
-    const float x =
-        kernels.scales[d] * static_cast<float>(draw[kernels.group.numbers[static_cast<size_t>(d)]]);
-    log_kernels -= (kernels.centers.row(d) - x).square();
+// A row a member, a column a draw; where the group is inactive it means nothing.
+Eigen::ArrayXXf Parzen::LogKernels(const Kernels& kernels, const MatrixXd& draws) const {
+  const auto& numbers = kernels.group.numbers;
+  Eigen::MatrixXf x(static_cast<Index>(numbers.size()), draws.cols());
+  for (Index d = 0; d < x.rows(); ++d) {
+    const auto row = draws.row(static_cast<Index>(numbers[static_cast<size_t>(d)])).cast<float>().array();
+    x.row(d) = kernels.scales[d] * row.isNaN().select(0.0f, row);
   }
+  // -|c - x|² of all pairs by one product.
+  Eigen::ArrayXXf log_kernels = 2 * (kernels.centers.matrix().transpose() * x).array();
+  log_kernels.colwise() += kernels.base.transpose();
+  log_kernels.rowwise() -= x.colwise().squaredNorm().array();
   // Of two different indices the square is at least 1.
   for (Index d = 0; d < kernels.codes.rows(); ++d) {
     const size_t p = kernels.group.choices[static_cast<size_t>(d)];
-    const auto code = static_cast<float>(space_.IndexAt(p, draw[p]));
-    log_kernels += kernels.favour[d] * (1 - (kernels.codes.row(d) - code).square()).max(0.0f);
-  }
-}
-
-double Parzen::LogDensity(const double* draw, Row& total, Row& log_kernels) const {
-  total = log_weights_;
-  double shared = 0, uniform = log_uniform_;
-  for (const Kernels& kernels : groups_) {
-    if (std::isnan(draw[kernels.first()])) continue;
-    uniform += kernels.uniform;
-    LogKernels(kernels, draw, log_kernels);
-    if (log_kernels.size() == total.size()) {
-      total += log_kernels;
-      continue;
+    for (Index c = 0; c < draws.cols(); ++c) {
+      const double u = draws(static_cast<Index>(p), c);
+      if (std::isnan(u)) continue;
+      const auto code = static_cast<float>(space_.IndexAt(p, u));
+      log_kernels.col(c) +=
+          kernels.favour[d] * (1 - (kernels.codes.row(d) - code).square()).max(0.0f).transpose();
     }
-    // Components without the group take what those with it expect.
-    Row weighted = log_kernels;
-    for (size_t i = 0; i < kernels.members.size(); ++i)
-      weighted[static_cast<Index>(i)] += log_weights_[kernels.members[i]];
-    const double marginal = LogSum(LogSum(weighted), log_uniform_ + kernels.uniform) -
-                            std::log(kernels.cumulative.back() / cumulative_.back());
-    shared += marginal;
-    for (size_t i = 0; i < kernels.members.size(); ++i)
-      total[kernels.members[i]] += log_kernels[static_cast<Index>(i)] - static_cast<float>(marginal);
   }
-  return LogSum(shared + LogSum(total), uniform);
+  return log_kernels;
 }
 
 Eigen::VectorXd Parzen::LogDensity(const MatrixXd& draws) const {
+  std::vector<Eigen::ArrayXXf> log_kernels;
+  for (const Kernels& kernels : groups_) log_kernels.push_back(LogKernels(kernels, draws));
   Eigen::VectorXd densities(draws.cols());
-  Row total, log_kernels;
-  for (Index c = 0; c < draws.cols(); ++c) densities[c] = LogDensity(draws.col(c).data(), total, log_kernels);
+  for (Index c = 0; c < draws.cols(); ++c) {
+    Row total = log_weights_;
+    double shared = 0, uniform = log_uniform_;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const Kernels& kernels = groups_[g];
+      if (std::isnan(draws(static_cast<Index>(kernels.first()), c))) continue;
+      uniform += kernels.uniform;
+      AddGroup(kernels, log_kernels[g].col(c).transpose(), total, shared);
+    }
+    densities[c] = LogSum(shared + LogSum(total), uniform);
+  }
   return densities;
+}
+
+// To the components' `total` and the summand that all share.
+void Parzen::AddGroup(const Kernels& kernels, const Row& log_kernels, Row& total, double& shared) const {
+  if (log_kernels.size() == total.size()) {
+    total += log_kernels;
+    return;
+  }
+  // Components without the group take what those with it expect.
+  Row weighted = log_kernels;
+  for (size_t i = 0; i < kernels.members.size(); ++i)
+    weighted[static_cast<Index>(i)] += log_weights_[kernels.members[i]];
+  const double marginal = LogSum(LogSum(weighted), log_uniform_ + kernels.uniform) -
+                          std::log(kernels.cumulative.back() / cumulative_.back());
+  shared += marginal;
+  for (size_t i = 0; i < kernels.members.size(); ++i)
+    total[kernels.members[i]] += log_kernels[static_cast<Index>(i)] - static_cast<float>(marginal);
 }
 
 std::vector<Index> Parzen::PickMembers(const Kernels& kernels, const std::vector<size_t>& components,

@@ -56,7 +56,7 @@ class STROP_API Parzen {
     Rows codes;                                // indices of choices
     Eigen::ArrayXf keep;                       // one a choice: the probability of the member's value
     Eigen::ArrayXf favour;  // one a choice: log of keep over the probability of another value
-    Row base;               // of a member: what does not depend on where the density is taken
+    Row base;               // of a member: what of the log kernel does not depend on where it is taken
     float uniform = 0;      // the log density of the uniform component
 
     size_t first() const { return group.numbers.empty() ? group.choices[0] : group.numbers[0]; }
@@ -65,8 +65,8 @@ class STROP_API Parzen {
   void Fit(Kernels& kernels, Draws draws) const;
   void FitNumbers(Kernels& kernels, Draws draws) const;
   void FitChoices(Kernels& kernels, Draws draws) const;
-  void LogKernels(const Kernels& kernels, const double* draw, Row& log_kernels) const;
-  double LogDensity(const double* draw, Row& total, Row& log_kernels) const;
+  Eigen::ArrayXXf LogKernels(const Kernels& kernels, const Eigen::MatrixXd& draws) const;
+  void AddGroup(const Kernels& kernels, const Row& log_kernels, Row& total, double& shared) const;
   static std::vector<Eigen::Index> PickMembers(const Kernels& kernels, const std::vector<size_t>& components,
                                                Rng& rng);
   static void SampleNumbers(const Kernels& kernels, const std::vector<Eigen::Index>& members, Rng& rng,

@@ -14,7 +14,8 @@ constexpr int64_t kStartupTrials = 10;
 constexpr Eigen::Index kCandidates = 24;
 constexpr int kRounds = 8;  // of candidates, where all of them are taken
 constexpr double kUniformWeight = 1;
-constexpr size_t kOthers = 300;  // of more, evenly spaced ones stand for all
+constexpr size_t kMostGood = 25;
+constexpr size_t kOthers = 128;  // of more, evenly spaced ones stand for all
 
 struct Split {
   std::vector<std::span<const double>> good, others;
@@ -40,10 +41,10 @@ Split SplitTrials(const Question& question, const std::vector<size_t>& best, Rng
 
 }  // namespace
 
-size_t TpeSampler::GoodCount(size_t valued) { return std::min<size_t>(25, (valued + 9) / 10); }
+size_t TpeSampler::GoodCount(size_t valued) { return std::min<size_t>(kMostGood, (valued + 9) / 10); }
 
 Suggestion TpeSampler::Ask(const Question& question) const {
-  const std::vector<size_t> best = BestFirst(question.finished);
+  const std::vector<size_t> best = BestFirst(question.finished, kMostGood);
   if (question.trial < kStartupTrials || best.size() < 2) return AskSobol(question);
 
   const Space& space = question.space;
