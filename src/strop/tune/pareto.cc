@@ -14,29 +14,6 @@ std::vector<size_t> Lexicographic(Losses losses) {
   return order;
 }
 
-double Box(std::span<const double> row, std::span<const double> reference) {
-  double volume = 1;
-  for (size_t k = 0; k < row.size(); ++k) volume *= reference[k] - row[k];
-  return volume;
-}
-
-// Of rows below the reference.
-double Volume(std::vector<std::vector<double>> rows, std::span<const double> reference) {
-  const std::vector<size_t> ranks = NonDominatedRanks(rows);
-  std::vector<std::vector<double>> front;
-  for (size_t i : Lexicographic(rows))
-    if (ranks[i] == 0 && (front.empty() || front.back() != rows[i])) front.push_back(std::move(rows[i]));
-  double volume = 0;
-  for (size_t i = 0; i < front.size(); ++i) {
-    // What the later rows dominate of the box of this one: their parts that lie within it.
-    std::vector<std::vector<double>> within(front.begin() + static_cast<std::ptrdiff_t>(i) + 1, front.end());
-    for (std::vector<double>& row : within)
-      for (size_t k = 0; k < row.size(); ++k) row[k] = std::max(row[k], front[i][k]);
-    volume += Box(front[i], reference) - (within.empty() ? 0 : Volume(std::move(within), reference));
-  }
-  return volume;
-}
-
 }  // namespace
 
 bool Dominates(std::span<const double> a, std::span<const double> b) noexcept {
@@ -85,13 +62,6 @@ std::vector<double> CrowdingDistances(Losses losses) {
       distances[order[i]] += (half(i + 1) - half(i - 1)) / range;
   }
   return distances;
-}
-
-double Hypervolume(Losses losses, std::span<const double> reference) {
-  std::vector<std::vector<double>> below;
-  for (const std::vector<double>& row : losses)
-    if (std::equal(row.begin(), row.end(), reference.begin(), std::less<>())) below.push_back(row);
-  return Volume(std::move(below), reference);
 }
 
 }  // namespace strop::tune

@@ -26,9 +26,4 @@ STROP_API std::vector<size_t> NonDominatedRanks(Losses losses);
 // NSGA-II", 2002). Of the rows of one front.
 STROP_API std::vector<double> CrowdingDistances(Losses losses);
 
-// The volume between `reference` and what the rows dominate; a row that is not below it everywhere adds none.
-// By the exclusive volume of each row (While, Bradstreet and Barone, "A fast way of calculating exact
-// hypervolumes", 2012); exponential in the objectives at worst.
-STROP_API double Hypervolume(Losses losses, std::span<const double> reference);
-
 }  // namespace strop::tune

@@ -54,31 +54,6 @@ TEST(ParetoTest, RanksAreThoseOfTheDefinition) {
     }
 }
 
-TEST(ParetoTest, HypervolumesOfKnownFronts) {
-  EXPECT_DOUBLE_EQ(Hypervolume(Rows{{1, 1}}, std::vector{3.0, 2.0}), 2);
-  EXPECT_DOUBLE_EQ(Hypervolume(Rows{{1, 3}, {2, 2}, {3, 1}, {3, 3}, {9, 0}}, std::vector{4.0, 4.0}), 6);
-  EXPECT_DOUBLE_EQ(Hypervolume(Rows{{0, 0, 1}, {0, 1, 0}, {1, 0, 0}}, std::vector{2.0, 2.0, 2.0}), 7);
-  EXPECT_EQ(Hypervolume(Rows{}, std::vector{1.0, 1.0}), 0);
-}
-
-TEST(ParetoTest, AHypervolumeIsTheShareOfPointsThatAreDominated) {
-  for (size_t objectives : {2u, 3u}) {
-    const Rows rows = RandomRows(30, objectives, 7);
-    const std::vector<double> reference(objectives, 12);
-    Rng rng(3);
-    int dominated = 0;
-    const int count = 50'000;
-    for (int k = 0; k < count; ++k) {
-      std::vector<double> point(objectives);
-      for (double& x : point) x = 12 * rng.Uniform();
-      dominated +=
-          std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return Dominates(row, point); });
-    }
-    const double whole = std::pow(12, static_cast<double>(objectives));
-    EXPECT_NEAR(Hypervolume(rows, reference) / whole, static_cast<double>(dominated) / count, 0.01);
-  }
-}
-
 TEST(ParetoTest, TheEndsOfAFrontAreFarthestFromTheRest) {
   const std::vector<double> distances = CrowdingDistances(Rows{{0, 10}, {1, 4}, {2, 3}, {10, 0}});
   EXPECT_EQ(distances[0], INFINITY);

@@ -18,6 +18,9 @@ double LogScaledErfc(double x) {
   return -std::log(x) - 0.5 * std::log(M_PI) + std::log1p(-y * (1 - 3 * y * (1 - 5 * y)));
 }
 
+// log(1 - exp(x)) for x < 0 (Mächler, "Accurately computing log(1 - exp(-|a|))", 2012).
+double Log1mExp(double x) { return x > -M_LN2 ? std::log(-std::expm1(x)) : std::log1p(-std::exp(x)); }
+
 // log(φ(z) + z Φ(z)), equation 9 of Ament et al.; past -1000 the bracket is 1/z² to five digits.
 double LogH(double z) {
   if (z > -1) return std::log(Density(z) + z * Distribution(z));
@@ -27,10 +30,6 @@ double LogH(double z) {
 }
 
 }  // namespace
-
-double Log1mExp(double x) noexcept {
-  return x > -M_LN2 ? std::log(-std::expm1(x)) : std::log1p(-std::exp(x));
-}
 
 double ExpectedImprovement(double mean, double deviation, double best) noexcept {
   const double z = (best - mean) / deviation;

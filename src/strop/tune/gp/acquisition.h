@@ -1,6 +1,5 @@
 #pragma once
 
-#include <utility>
 #include <vector>
 
 #include <Eigen/Core>
@@ -23,9 +22,6 @@ struct LogImprovement {
 };
 STROP_API LogImprovement LogExpectedImprovement(double mean, double deviation, double best) noexcept;
 
-// log(1 - exp(x)) for x < 0 (Mächler, "Accurately computing log(1 - exp(-|a|))", 2012).
-STROP_API double Log1mExp(double x) noexcept;
-
 // log Φ(z), the logarithm of the standard normal's distribution, and its derivative.
 struct LogProbability {
   double value, by_z;
@@ -45,12 +41,12 @@ class STROP_API Acquisition {
 // The log expected improvement of a process over `best`.
 class STROP_API LogEi : public Acquisition {
  public:
-  LogEi(Gp gp, double best) : gp_(std::move(gp)), best_(best) {}
+  LogEi(const Gp& gp, double best) : gp_(gp), best_(best) {}
   Eigen::VectorXd At(const Eigen::MatrixXd& queries) const override;
   double At(const Eigen::VectorXd& x, Eigen::VectorXd& gradient) const override;
 
  private:
-  Gp gp_;
+  const Gp& gp_;
   double best_;
 };
 
@@ -58,12 +54,12 @@ class STROP_API LogEi : public Acquisition {
 // "Gaussian Process Optimization in the Bandit Setting", 2010).
 class STROP_API ConfidenceBound : public Acquisition {
  public:
-  ConfidenceBound(Gp gp, double beta) : gp_(std::move(gp)), beta_(beta) {}
+  ConfidenceBound(const Gp& gp, double beta) : gp_(gp), beta_(beta) {}
   Eigen::VectorXd At(const Eigen::MatrixXd& queries) const override;
   double At(const Eigen::VectorXd& x, Eigen::VectorXd& gradient) const override;
 
  private:
-  Gp gp_;
+  const Gp& gp_;
   double beta_;
 };
 

@@ -4,13 +4,11 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <numeric>
 
 #include "strop/base/rng.h"
 #include "strop/tune/gp/acquisition.h"
 #include "strop/tune/gp/gp.h"
 #include "strop/tune/gp/history.h"
-#include "strop/tune/gp/hypervolume_gain.h"
 #include "strop/tune/gp/noisy_ei.h"
 #include "strop/tune/gp/search.h"
 #include "strop/tune/gp/warp.h"
@@ -23,39 +21,26 @@ using Eigen::VectorXd;
 
 constexpr size_t kGood = 4;  // best trials around which is looked
 constexpr int64_t kDoubt = 3;
-constexpr double kBoxes = 3000;
 constexpr double kBeta = 2;  // of the confidence bound
 
 bool Doubts(const Question& question) { return question.trial % kDoubt == 0; }
 
-// What is believed of one objective or constraint.
-struct Belief {
-  Hyper hyper;
-  Gp gp;
-
-  Belief(const Question& question, Samples samples)
-      : hyper(Doubts(question) ? Prior(samples.groups).Mode(samples.groups) : FitHyper(samples)),
-        gp(std::move(samples), hyper) {}
-};
-
-Belief Learn(const Question& question, const std::vector<size_t>& chosen, const VectorXd& losses) {
-  Samples samples = PointsOf(question, chosen);
-  samples.outputs = WarpOutputs(losses);
-  return {question, std::move(samples)};
+Hyper HyperOf(const Question& question, const Samples& samples) {
+  return Doubts(question) ? Prior(samples.groups).Mode(samples.groups) : FitHyper(samples);
 }
 
 // The process with the running trials added, at the values that it expects of them.
-Gp Expect(const Belief& belief, const MatrixXd& pending) {
-  if (pending.cols() == 0) return belief.gp;
-  Samples samples = belief.gp.samples();
+Gp Believe(const Gp& gp, const Hyper& hyper, const MatrixXd& pending) {
+  if (pending.cols() == 0) return gp;
+  Samples samples = gp.samples();
   VectorXd mean, deviation;
-  belief.gp.Predict(pending, mean, deviation);
+  gp.Predict(pending, mean, deviation);
   const Eigen::Index n = samples.outputs.size();
   samples.points.conservativeResize(n + pending.cols(), Eigen::NoChange);
   samples.points.bottomRows(pending.cols()) = pending.transpose();
   samples.outputs.conservativeResize(n + pending.cols());
   samples.outputs.tail(pending.cols()) = mean;
-  return Gp(std::move(samples), belief.hyper);
+  return Gp(std::move(samples), hyper);
 }
 
 // A process an outcome constraint, of the trials that told of it.
@@ -76,79 +61,27 @@ std::vector<FeasibleGain::Limit> Limits(const Question& question, const std::vec
     const double deviation =
         std::max(1e-12, std::sqrt(samples.outputs.squaredNorm() / static_cast<double>(told.size())));
     samples.outputs /= deviation;
-    limits.push_back({Belief(question, std::move(samples)).gp, -mean / deviation});
+    const Hyper hyper = HyperOf(question, samples);
+    limits.push_back({Gp(std::move(samples), hyper), -mean / deviation});
   }
   return limits;
 }
 
-// What the process expects at its samples: under noise the lowest observation is too good to be true.
-VectorXd Expected(const Gp& gp) {
+// The lowest value that the process expects of a feasible finished trial: under noise the lowest observation
+// is too good to be true. Not a number when none is feasible.
+double Lowest(const Gp& gp, const Question& question, const std::vector<size_t>& chosen) {
   VectorXd mean, deviation;
   gp.Predict(gp.samples().points.transpose(), mean, deviation);
-  return mean;
+  double lowest = std::nan("");
+  for (size_t i = 0; i < chosen.size(); ++i)
+    if (question.finished[chosen[i]].feasible())
+      lowest = std::fmin(lowest, mean[static_cast<Eigen::Index>(i)]);
+  return lowest;
 }
 
-// The chosen trials that told their values and keep to the constraints, as places in `chosen`.
-std::vector<Eigen::Index> Feasible(const Question& question, const std::vector<size_t>& chosen) {
-  std::vector<Eigen::Index> feasible;
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    const Observation& trial = question.finished[chosen[i]];
-    if (!trial.losses.empty() && trial.feasible()) feasible.push_back(static_cast<Eigen::Index>(i));
-  }
-  return feasible;
-}
-
-// Over the lowest value of a feasible trial.
-std::unique_ptr<Acquisition> OneObjective(const Question& question, Gain gain,
-                                          const std::vector<size_t>& chosen,
-                                          const std::vector<Eigen::Index>& feasible) {
-  const Belief belief = Learn(question, chosen, LossesOf(question, chosen, 0));
-  const MatrixXd pending = PendingPoints(question);
-  if (gain == Gain::kNoisyLogEi)
-    return std::make_unique<NoisyLogEi>(belief.gp, belief.hyper, pending,
-                                        MixSeed(question.seed, question.finished.size()));
-  if (gain == Gain::kConfidenceBound)
-    return std::make_unique<ConfidenceBound>(Expect(belief, pending), kBeta);
-  return std::make_unique<LogEi>(Expect(belief, pending), Expected(belief.gp)(feasible).minCoeff());
-}
-
-// The rows of a front with the most space around them, as many as keep its boxes to about kBoxes: their
-// number grows by a power of the rows.
-std::vector<std::vector<double>> Thinned(std::vector<std::vector<double>> front) {
-  const auto most = static_cast<size_t>(std::pow(kBoxes, 1 / static_cast<double>(front[0].size() - 1)));
-  if (front.size() <= most) return front;
-  const std::vector<double> space = CrowdingDistances(front);
-  std::vector<size_t> order(front.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return space[a] > space[b]; });
-  std::vector<std::vector<double>> thinned;
-  for (size_t i = 0; i < most; ++i) thinned.push_back(std::move(front[order[i]]));
-  return thinned;
-}
-
-// Over the front of the feasible trials, below a point a little worse than its worst values.
-std::unique_ptr<Acquisition> SeveralObjectives(const Question& question, const std::vector<size_t>& chosen,
-                                               const std::vector<Eigen::Index>& feasible) {
-  const MatrixXd pending = PendingPoints(question);
-  std::vector<Gp> objectives;
-  std::vector<std::vector<double>> expected(feasible.size());
-  for (size_t k = 0; k < question.objectives; ++k) {
-    const Belief belief = Learn(question, chosen, LossesOf(question, chosen, k));
-    const VectorXd means = Expected(belief.gp);
-    for (size_t i = 0; i < feasible.size(); ++i) expected[i].push_back(means[feasible[i]]);
-    objectives.push_back(Expect(belief, pending));
-  }
-  const std::vector<size_t> ranks = NonDominatedRanks(expected);
-  std::vector<std::vector<double>> front;
-  for (size_t i = 0; i < expected.size(); ++i)
-    if (ranks[i] == 0) front.push_back(expected[i]);
-  return std::make_unique<HypervolumeGain>(std::move(objectives), Thinned(front),
-                                           ReferencePoint(front, expected));
-}
-
-std::vector<Draw> Good(const Question& question, const std::vector<size_t>& order) {
+std::vector<Draw> Good(const Question& question, const std::vector<size_t>& ascending) {
   std::vector<Draw> good;
-  for (size_t trial : order) {
+  for (size_t trial : ascending) {
     if (good.size() == kGood) break;
     if (!question.finished[trial].losses.empty()) good.push_back(question.finished[trial].draw);
   }
@@ -166,18 +99,34 @@ Suggestion GpSampler::Ask(const Question& question) const {
                                     [](const Observation& trial) { return !trial.losses.empty(); });
   if (question.trial < StartupTrials(question.space) || valued < 3) return AskSobol(question);
 
-  const std::vector<size_t> order = BestToWorst(question), chosen = Limited(order);
-  const std::vector<Eigen::Index> feasible = Feasible(question, chosen);
+  const std::vector<double> losses = Losses(question);
+  const std::vector<size_t> ascending = Ascending(losses), chosen = Limited(ascending);
+  Samples samples = PointsOf(question, chosen);
+  samples.outputs.resize(static_cast<Eigen::Index>(chosen.size()));
+  for (size_t i = 0; i < chosen.size(); ++i)
+    samples.outputs[static_cast<Eigen::Index>(i)] = losses[chosen[i]];
+  samples.outputs = WarpOutputs(samples.outputs);
+  const Hyper hyper = HyperOf(question, samples);
+  const Gp known(std::move(samples), hyper);
+  const MatrixXd pending = PendingPoints(question);
+  const double lowest = Lowest(known, question, chosen);
+
+  const Gp gp = gain_ == Gain::kNoisyLogEi ? known : Believe(known, hyper, pending);
   std::unique_ptr<Acquisition> gain;
-  if (!feasible.empty())
-    gain = question.objectives > 1 ? SeveralObjectives(question, chosen, feasible)
-                                   : OneObjective(question, gain_, chosen, feasible);
-  const FeasibleGain feasible_gain(Limits(question, chosen), gain.get());
+  if (gain_ == Gain::kNoisyLogEi)
+    gain =
+        std::make_unique<NoisyLogEi>(known, hyper, pending, MixSeed(question.seed, question.finished.size()));
+  else if (gain_ == Gain::kConfidenceBound)
+    gain = std::make_unique<ConfidenceBound>(gp, kBeta);
+  else
+    gain = std::make_unique<LogEi>(gp, lowest);
+  std::vector<FeasibleGain::Limit> limits = Limits(question, chosen);
+  const FeasibleGain feasible(std::move(limits), std::isnan(lowest) ? nullptr : gain.get());
 
   Rng rng(question.seed, static_cast<uint64_t>(question.trial));
   const Taken taken(question);
   std::optional<Draw> draw =
-      MaximizeAcquisition(question.space, taken, feasible_gain, Good(question, order), rng);
+      MaximizeAcquisition(question.space, taken, feasible, Good(question, ascending), rng);
   if (!draw) draw = taken.Free(Draw(question.space.size(), 0.5), rng);
   return {question.space.FromDraw(*draw), "gp", "", ""};
 }

@@ -19,9 +19,9 @@ enum class Gain {
 // suggestion takes the prior's hyperparameters instead of the fitted ones: a fit to few trials that has
 // settled on the wrong parameters is found out.
 //
-// With several objectives, each has a process of its own and the acquisition is the expected gain of
-// hypervolume (hypervolume_gain.h), whatever Gain says. So has each outcome constraint, and the acquisition
-// is that of a feasible improvement; before anything is feasible, the probability of being so.
+// Several objectives are reduced to one by the augmented Chebyshev norm with weights drawn a trial (Knowles,
+// "ParEGO", 2006). Each outcome constraint has a process of its own, and the acquisition is that of a
+// feasible improvement; before anything is feasible, the probability of being so.
 class STROP_API GpSampler : public Sampler {
  public:
   explicit GpSampler(Gain gain = Gain::kLogEi) : gain_(gain) {}

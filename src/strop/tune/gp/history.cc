@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "strop/tune/ranking.h"
+#include "strop/base/rng.h"
 
 namespace strop::tune::gp {
 namespace {
@@ -13,43 +13,75 @@ namespace {
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr double kBeyond = 0.1;  // of a front's range
+constexpr uint64_t kWeightStream = 0x9a7e60;
+constexpr double kAugment = 0.05;  // Knowles' rho
+
+// Uniform on the simplex.
+std::vector<double> DrawWeights(const Question& question) {
+  Rng rng(MixSeed(question.seed, kWeightStream), static_cast<uint64_t>(question.trial));
+  std::vector<double> weights(question.objectives);
+  for (double& weight : weights) weight = -std::log(1 - rng.Uniform());
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (double& weight : weights) weight /= sum;
+  return weights;
+}
+
+// Objectives in units of the range that they were seen in.
+struct Range {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  double Unit(double x) const { return high > low ? (x - low) / (high - low) : 0; }
+};
+
+double Chebyshev(const std::vector<double>& losses, const std::vector<Range>& ranges,
+                 const std::vector<double>& weights) {
+  double most = 0, sum = 0;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    const double weighed = weights[i] * ranges[i].Unit(losses[i]);
+    most = std::max(most, weighed);
+    sum += weighed;
+  }
+  return most + kAugment * sum;
+}
+
+std::vector<Range> Ranges(const Question& question) {
+  std::vector<Range> ranges(question.objectives);
+  for (const Observation& trial : question.finished)
+    for (size_t i = 0; i < trial.losses.size(); ++i) {
+      ranges[i].low = std::min(ranges[i].low, trial.losses[i]);
+      ranges[i].high = std::max(ranges[i].high, trial.losses[i]);
+    }
+  return ranges;
+}
 
 }  // namespace
 
-std::vector<size_t> BestToWorst(const Question& question) {
-  std::vector<size_t> order = BestFirst(question.finished);
-  for (size_t i = 0; i < question.finished.size(); ++i)
-    if (question.finished[i].losses.empty()) order.push_back(i);
-  return order;
-}
-
-VectorXd LossesOf(const Question& question, const std::vector<size_t>& chosen, size_t objective) {
-  VectorXd losses(static_cast<Eigen::Index>(chosen.size()));
+std::vector<double> Losses(const Question& question) {
+  const bool several = question.objectives > 1;
+  const std::vector<double> weights = several ? DrawWeights(question) : std::vector<double>();
+  const std::vector<Range> ranges = several ? Ranges(question) : std::vector<Range>();
+  std::vector<double> losses;
   double worst = -std::numeric_limits<double>::infinity();
-  for (const Observation& trial : question.finished)
-    if (!trial.losses.empty()) worst = std::max(worst, trial.losses[objective]);
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    const std::vector<double>& told = question.finished[chosen[i]].losses;
-    losses[static_cast<Eigen::Index>(i)] = told.empty() ? worst : told[objective];
+  for (const Observation& trial : question.finished) {
+    losses.push_back(trial.losses.empty() ? std::nan("")
+                     : several            ? Chebyshev(trial.losses, ranges, weights)
+                                          : trial.losses[0]);
+    if (!std::isnan(losses.back())) worst = std::max(worst, losses.back());
   }
+  for (double& loss : losses)
+    if (std::isnan(loss)) loss = worst;
   return losses;
 }
 
-std::vector<double> ReferencePoint(tune::Losses front, tune::Losses all) {
-  std::vector<double> reference;
-  for (size_t k = 0; k < front[0].size(); ++k) {
-    const auto less = [k](const std::vector<double>& a, const std::vector<double>& b) { return a[k] < b[k]; };
-    const tune::Losses rows = front.size() > 1 ? front : all;
-    const auto [low, high] = std::minmax_element(rows.begin(), rows.end(), less);
-    reference.push_back((*high)[k] + std::max(kBeyond * ((*high)[k] - (*low)[k]), 1e-6));
-  }
-  return reference;
+std::vector<size_t> Ascending(const std::vector<double>& losses) {
+  std::vector<size_t> order(losses.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return losses[a] < losses[b]; });
+  return order;
 }
 
-std::vector<size_t> Limited(const std::vector<size_t>& order) {
-  const size_t n = order.size();
-  std::vector<size_t> kept(order.begin(), order.end());
+std::vector<size_t> Limited(const std::vector<size_t>& ascending) {
+  const size_t n = ascending.size();
+  std::vector<size_t> kept(ascending.begin(), ascending.end());
   if (n > kMaxSamples) {
     const size_t latest = n - kMaxSamples / 2;
     std::stable_partition(kept.begin(), kept.end(), [&](size_t i) { return i >= latest; });
