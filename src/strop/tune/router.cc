@@ -42,8 +42,8 @@ const Sampler& AutoSampler::Choose(const Question& question, std::string& reason
     return tpe_;
   }
   if (question.trial_seconds >= kCostly && !question.pending.empty()) {
-    reason = fmt::format("trials take {:.0f} s, at least {:.0f}: a Monte Carlo gain", question.trial_seconds,
-                         kCostly);
+    reason = fmt::format("{} more are running and trials take {:.2g} s, at least {} s: a Monte Carlo gain",
+                         question.pending.size(), question.trial_seconds, kCostly);
     return noisy_gp_;
   }
   reason = fmt::format("{} parameters, at most {}", parameters, kGpParameters);

@@ -19,7 +19,7 @@ class STROP_API AutoSampler : public Sampler {
   static constexpr uint64_t kRandomEvery = 25;
   static constexpr size_t kGpParameters = 50;  // of more, a Gaussian process finds no more than CMA-ES
   static constexpr size_t kGpTrials = 1000;    // beyond, it looks at a part of them only
-  static constexpr double kCostly = 300;       // seconds of a trial from which Monte Carlo gains pay
+  static constexpr double kCostly = 0.1;       // seconds of a trial from which Monte Carlo gains surely pay
 
  private:
   const Sampler& Choose(const Question& question, std::string& reason) const;

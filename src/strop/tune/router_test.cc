@@ -57,6 +57,20 @@ TEST(RouterTest, ManyTrialsGoToTheParzenEstimator) {
   EXPECT_THAT(suggestion.reason, HasSubstr("finished trials"));
 }
 
+TEST(RouterTest, AMonteCarloGainIsForTrialsSideBySideThatTakeLongerThanIt) {
+  const Space space = Cube(2);
+  const std::vector<Observation> finished = Trials(space, 20);
+  const std::vector<Observation> pending = {Observation::Of(space, 20, AskRandom({space, {}, {}, 7, 20}).params)};
+  const auto monte_carlo = [&](double seconds, const std::vector<Observation>& running) {
+    const Suggestion suggestion = Chosen(space, finished, seconds, running);
+    EXPECT_EQ(suggestion.sampler, "gp");
+    return suggestion.reason.find("Monte Carlo") != std::string::npos;
+  };
+  EXPECT_TRUE(monte_carlo(AutoSampler::kCostly, pending));
+  EXPECT_FALSE(monte_carlo(0.9 * AutoSampler::kCostly, pending));
+  EXPECT_FALSE(monte_carlo(1000, {}));
+}
+
 TEST(RouterTest, ASmallShareIsRandom) {
   const Space space = Cube(2);
   const std::vector<Observation> finished = Trials(space, 20);
