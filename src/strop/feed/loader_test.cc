@@ -1,7 +1,9 @@
 #include "strop/feed/loader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <set>
@@ -98,6 +100,24 @@ TEST_F(LoaderTest, ReadsEveryRowInOrder) {
   EXPECT_EQ(batches.size(), 16U);
   EXPECT_EQ(Flat(batches), UpTo(kRows));
   EXPECT_EQ(Flat(ReadEpoch(*loader)), UpTo(kRows)) << "the second epoch";
+}
+
+// Windows of 15 and 2 rows are open when the first batch of 10 is taken; the second wants a third window.
+TEST_F(LoaderTest, AReaderThatWaitsIsWokenByABatchThatUsesUpNoWindow) {
+  const std::filesystem::path folder = folder_ / "uneven";
+  std::filesystem::create_directory(folder);
+  test::WriteParquetFile(folder / "a.parquet", *test::MakeTable(0, 15), 16);
+  test::WriteParquetFile(folder / "b.parquet", *test::MakeTable(15, 2), 16);
+  test::WriteParquetFile(folder / "c.parquet", *test::MakeTable(17, 23), 16);
+  options_.sources = {{{(folder / "*.parquet").string()}}};
+  options_.window = 1;
+  options_.workers = 1;
+  options_.prefetch = 1;
+  const auto loader = Loader::Open(options_);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // by then the reader waits
+  ASSERT_TRUE(loader->Next());
+  ASSERT_TRUE(loader->Ready(std::chrono::seconds(10)));
+  EXPECT_EQ(ReadEpoch(*loader).size(), 3U);
 }
 
 TEST_F(LoaderTest, ShapesAndTypesFollowTheSchema) {

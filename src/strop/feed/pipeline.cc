@@ -378,14 +378,14 @@ std::optional<Batch> Pipeline::Next() {
   const auto& window = *windows_.front();
   const std::shared_ptr<BatchSlot> slot = window.slots[static_cast<size_t>(batch_ - window.first_batch)];
   ++batch_;
-  bool dropped = false;
   while (!windows_.empty() && windows_.front()->order->epoch() == epoch_ &&
          windows_.front()->copy_end <= std::min(batch_ * size, limit_)) {
     windows_.pop_front();
-    dropped = true;
   }
+  // Fewer rows are ahead, whether or not a window is used up.
+  const bool may_open = MayOpen();
   lock.unlock();
-  if (dropped) work_.notify_all();
+  if (may_open) work_.notify_all();
 
   Batch batch;
   batch.rows = slot->rows;
