@@ -212,7 +212,7 @@ def test_choices_of_any_kind(make):
 def test_several_objectives_and_maximize(make):
     study = make("gp", directions=["minimize", "maximize"])
     study.optimize(lambda t: (t.suggest_float("x", -10, 10) ** 2, -(t.params["x"] - 2) ** 2), n_trials=25)
-    assert sum(-0.2 <= t.params["x"] <= 2.2 for t in study.trials[10:]) >= 12
+    assert sum(-0.2 <= t.params["x"] <= 2.2 for t in study.trials[10:]) >= 10  # of 15; random search: 2
     single = make("gp", direction="maximize")
     single.optimize(lambda t: -(t.suggest_float("x", -10, 10) - 3) ** 2, n_trials=20)
     assert single.best_value > -0.05
