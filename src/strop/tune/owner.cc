@@ -56,8 +56,12 @@ const Parts& Own() {
   thread_local Parts own;
   const std::string pid = std::to_string(getpid());
   if (own.empty() || own[kPid] != pid)
-    own = {HostName(),     FirstWord("/etc/machine-id"), FirstWord("/proc/sys/kernel/random/boot_id"),
-           PidNamespace(), pid,                          StartTime(pid)};
+    own = {HostName(),
+           FirstWord("/etc/machine-id"),
+           FirstWord("/proc/sys/kernel/random/boot_id"),
+           PidNamespace(),
+           pid,
+           StartTime(pid)};
   return own;
 }
 

@@ -60,7 +60,8 @@ TEST(RouterTest, ManyTrialsGoToTheParzenEstimator) {
 TEST(RouterTest, AMonteCarloGainIsForTrialsSideBySideThatTakeLongerThanIt) {
   const Space space = Cube(2);
   const std::vector<Observation> finished = Trials(space, 20);
-  const std::vector<Observation> pending = {Observation::Of(space, 20, AskRandom({space, {}, {}, 7, 20}).params)};
+  const std::vector<Observation> pending = {
+      Observation::Of(space, 20, AskRandom({space, {}, {}, 7, 20}).params)};
   const auto monte_carlo = [&](double seconds, const std::vector<Observation>& running) {
     const Suggestion suggestion = Chosen(space, finished, seconds, running);
     EXPECT_EQ(suggestion.sampler, "gp");

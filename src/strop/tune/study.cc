@@ -143,10 +143,9 @@ struct Study::Impl {
       seed = options.seed;
       space = options.space;
       by_run = space.empty();
-      db.Run(
-          "INSERT INTO study (name, direction, seed, space, by_run, created) VALUES (?, ?, ?, ?, ?, ?)",
-          {options.name, DirectionsText(options.directions), std::to_string(seed), space.ToText(),
-           int64_t{by_run}, store::UnixTime()});
+      db.Run("INSERT INTO study (name, direction, seed, space, by_run, created) VALUES (?, ?, ?, ?, ?, ?)",
+             {options.name, DirectionsText(options.directions), std::to_string(seed), space.ToText(),
+              int64_t{by_run}, store::UnixTime()});
       id = std::get<int64_t>(*db.Scalar("SELECT id FROM study WHERE name = ?", {options.name}));
       Log("study", {{"direction", DirectionsText(options.directions)}, {"seed", seed}});
       return;
@@ -245,7 +244,8 @@ struct Study::Impl {
     if (same)
       cached.proposal = known->second.proposal;
     else
-      cached.proposal = cached.proposal_text == suggested_text ? suggested : ParseParams(cached.proposal_text);
+      cached.proposal =
+          cached.proposal_text == suggested_text ? suggested : ParseParams(cached.proposal_text);
     if (cached.params_text == cached.proposal_text)
       record.params = cached.proposal;
     else if (same && known->second.params_text == cached.params_text)
@@ -496,7 +496,7 @@ struct Study::Impl {
   Space space;
   std::string space_text;
   bool by_run = false;
-  Params suggested;                   // the last by this process
+  Params suggested;  // the last by this process
   std::string suggested_text;
   std::map<int64_t, Cached> trials;   // as of revision `seen`
   std::vector<Observation> finished;  // of those, by number

@@ -40,8 +40,9 @@ double LogSum(double a, double b) {
   return top + std::log(std::exp(a - top) + std::exp(b - top));
 }
 
-// The logarithm of twice what lies within [0, 1] of normal densities around centers; these in units of sqrt(2)
-// widths, `scale` of which make 1. Read off a table, to 0.0005, which serves all numbers of one width.
+// The logarithm of twice what lies within [0, 1] of normal densities around centers; these in units of
+// sqrt(2) widths, `scale` of which make 1. Read off a table, to 0.0005, which serves all numbers of one
+// width.
 class Inside {
  public:
   void Subtract(const Row& centers, float scale, Row& from) {
