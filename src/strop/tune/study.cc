@@ -45,8 +45,8 @@ ALTER TABLE trials ADD COLUMN violations TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN sampler TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN sampler_state TEXT NOT NULL DEFAULT '';
-ALTER TABLE study DROP COLUMN revision;
-)"}};
+)",
+                                        "ALTER TABLE study DROP COLUMN revision"}};
 
 TrialState ParseState(const std::string& text) {
   for (TrialState state : {TrialState::kRunning, TrialState::kDone, TrialState::kFailed, TrialState::kPruned})
@@ -67,6 +67,15 @@ std::string NumbersText(std::span<const double> numbers) {
 }
 std::vector<double> ParseNumbers(const std::string& text) {
   return text.empty() ? std::vector<double>() : json::parse(text).get<std::vector<double>>();
+}
+
+// By name; an early Strop kept a list, whose places stand for names.
+std::map<std::string, double> ParseViolations(const std::string& text) {
+  std::map<std::string, double> violations;
+  if (text.empty()) return violations;
+  const json told = json::parse(text);
+  for (const auto& [name, violation] : told.items()) violations[name] = violation.get<double>();
+  return violations;
 }
 
 // Of what a trainer printed, or an exception said: UTF-8 without NUL, which every store holds.
@@ -214,8 +223,7 @@ struct Study::Impl {
           TakeParams(cached);
           if (!row.IsNull(4)) record.values = {row.Real(4)};
           for (double value : ParseNumbers(row.Text(11))) record.values.push_back(value);
-          if (const std::string text = row.Text(12); !text.empty())
-            record.violations = json::parse(text).get<std::map<std::string, double>>();
+          record.violations = ParseViolations(row.Text(12));
           record.error = row.Text(5);
           if (!row.IsNull(6)) cached.owner = row.Text(6);
           record.attempts = row.Int(7);

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/test_folder.h"
+#include "strop/store/database.h"
 
 namespace strop::tune {
 namespace {
@@ -322,6 +323,25 @@ TEST_F(StudyTest, SamplersSeeTheConstraintsOfAllTrialsInOneOrder) {
   EXPECT_THAT(witness->seen, expected);
   Study(options).Ask();
   EXPECT_THAT(witness->seen, expected);
+}
+
+TEST_F(StudyTest, AStoreOfAnEarlyStropIsTakenOn) {
+  const StudyOptions options = Options("s.db", "random");
+  {
+    Study study(options);
+    study.Tell(study.Ask()->number, 1);
+  }
+  {
+    store::Database database = store::Database::Open(options.storage);
+    database.Run("DELETE FROM migrations WHERE room = 'tune' AND step > 2");
+    database.Run("ALTER TABLE study ADD COLUMN revision INTEGER NOT NULL DEFAULT 0");
+    database.Run("UPDATE trials SET violations = '[1.5]'");
+  }
+  Study study(options);
+  EXPECT_FALSE(study.Trials()[0].feasible());
+  StudyOptions other = options;
+  other.name = "other";
+  EXPECT_EQ(Study(other).Ask()->number, 0);
 }
 
 TEST_F(StudyTest, WhateverATrainerPrintedIsKeptAsAnError) {
