@@ -1,6 +1,7 @@
-"""Which problems a tuner is measured on, by name: bbob_f08_5d is a function of BBOB, any other a recorded table."""
+"""Which problems a tuner is measured on, by name: bbob_f08_5d is a function of BBOB, branches_f08_4 a choice among four of
+them (branches.py), any other a recorded table."""
 
-from problems import bbob, tables
+from problems import bbob, branches, tables
 
 TABLES = ["boost_cancer", "forest_diabetes", "knn_fashion", "mlp_fashion", "ridge_diabetes", "sgd_fashion", "sgd_wine",
           "svm_digits"]
@@ -8,6 +9,10 @@ TABLES = ["boost_cancer", "forest_diabetes", "knn_fashion", "mlp_fashion", "ridg
 
 def functions(dimension, numbers=bbob.FUNCTIONS):
     return [f"bbob_f{number:02}_{dimension}d" for number in numbers]
+
+
+def branches_of(count, numbers):
+    return [f"branches_f{number:02}_{count}" for number in numbers]
 
 
 SUITES = {
@@ -28,6 +33,9 @@ def load(name):
     if name.startswith("bbob_"):
         function, dimension = name.removeprefix("bbob_f").removesuffix("d").split("_")
         return bbob.load(int(function), int(dimension))
+    if name.startswith("branches_f"):
+        function, count = name.removeprefix("branches_f").split("_")
+        return branches.load(int(function), int(count))
     return tables.load(name).problem()
 
 

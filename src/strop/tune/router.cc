@@ -26,6 +26,7 @@ Suggestion AutoSampler::Ask(const Question& question) const {
     reason = fmt::format("one trial in {} is random", kRandomEvery);
   } else {
     suggestion = Choose(question, reason).Ask(question);
+    if (!suggestion.reason.empty()) reason += "; " + suggestion.reason;
   }
   suggestion.reason = std::move(reason);
   return suggestion;
@@ -47,7 +48,7 @@ const Sampler& AutoSampler::Choose(const Question& question, std::string& reason
     return noisy_gp_;
   }
   reason = fmt::format("{} parameters, at most {}", parameters, kGpParameters);
-  return gp_;
+  return question.trial_seconds >= kCostly ? wary_gp_ : gp_;
 }
 
 }  // namespace strop::tune

@@ -25,7 +25,7 @@ class STROP_API AutoSampler : public Sampler {
   const Sampler& Choose(const Question& question, std::string& reason) const;
 
   gp::GpSampler gp_;
-  gp::GpSampler noisy_gp_{gp::Gain::kNoisyLogEi};
+  gp::GpSampler noisy_gp_{gp::Gain::kNoisyLogEi}, wary_gp_{gp::Gain::kByNoise};
   tpe::TpeSampler tpe_;
   cma::CmaSampler cma_;
 };

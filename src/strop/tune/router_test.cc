@@ -10,6 +10,7 @@ namespace strop::tune {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 Space Cube(size_t parameters) {
   std::vector<Parameter> made;
@@ -69,7 +70,25 @@ TEST(RouterTest, AMonteCarloGainIsForTrialsSideBySideThatTakeLongerThanIt) {
   };
   EXPECT_TRUE(monte_carlo(AutoSampler::kCostly, pending));
   EXPECT_FALSE(monte_carlo(0.9 * AutoSampler::kCostly, pending));
-  EXPECT_FALSE(monte_carlo(1000, {}));
+}
+
+TEST(RouterTest, AMonteCarloGainIsForNoisyValuesThatTakeLongerThanIt) {
+  const Space space = Cube(1);
+  const auto suggested = [&](double noise, double seconds) {
+    std::vector<Observation> finished;
+    for (int64_t i = 0; i < 40; ++i) {
+      const double x = static_cast<double>(i) / 40, sign = i % 2 == 0 ? 1 : -1;
+      finished.push_back(Observation::Of(space, i, {{"x1000", x}}, {x * x + sign * noise}));
+    }
+    const Suggestion suggestion = AutoSampler().Ask({space, finished, {}, 1, 40, 1, seconds});
+    EXPECT_EQ(suggestion.sampler, "gp");
+    return suggestion;
+  };
+  const Suggestion noisy = suggested(0.2, AutoSampler::kCostly);
+  EXPECT_THAT(noisy.reason, testing::AllOf(HasSubstr("noise is"), HasSubstr("Monte Carlo")));
+  EXPECT_NE(noisy.params, suggested(0.2, 0.9 * AutoSampler::kCostly).params);
+  EXPECT_THAT(suggested(0.2, 0.9 * AutoSampler::kCostly).reason, Not(HasSubstr("Monte Carlo")));
+  EXPECT_THAT(suggested(0, 1000).reason, Not(HasSubstr("Monte Carlo")));
 }
 
 TEST(RouterTest, ASmallShareIsRandom) {

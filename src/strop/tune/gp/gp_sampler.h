@@ -9,6 +9,7 @@ namespace strop::tune::gp {
 enum class Gain {
   kLogEi,       // closed-form expected improvement, by its logarithm; running trials count as expected
   kNoisyLogEi,  // Monte Carlo over what is uncertain of the best and of the running trials (noisy_ei.h)
+  kByNoise,     // the latter where the process finds that values are noisy, else the former
   kConfidenceBound,
 };
 
