@@ -23,7 +23,7 @@ def told_by(folder: Path) -> list[tuple[int, float]]:
 def check(storage: str, folder: Path, seconds: float) -> None:
     folder.mkdir()
     run = subprocess.run([sys.executable, Path(__file__).with_name("tune_processes.py"), storage, folder,
-                          str(PROCESSES), str(seconds), "1"], capture_output=True, text=True, timeout=seconds + 120)
+                          str(PROCESSES), str(seconds), "1", "auto"], capture_output=True, text=True, timeout=seconds + 120)
     printed = "".join(file.read_text() for file in folder.glob("*.printed"))
     assert run.returncode == 0 and not run.stderr and not printed, run.stderr + printed[-4000:]
     result = json.loads(run.stdout)
