@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <set>
 #include <span>
 
 #include <fmt/format.h>
@@ -16,6 +15,7 @@
 #include "strop/store/database.h"
 #include "strop/tune/owner.h"
 #include "strop/tune/pareto.h"
+#include "strop/tune/trial_cache.h"
 
 namespace strop::tune {
 namespace {
@@ -48,12 +48,6 @@ ALTER TABLE trials ADD COLUMN sampler_state TEXT NOT NULL DEFAULT '';
 )",
                                         "ALTER TABLE study DROP COLUMN revision"}};
 
-TrialState ParseState(const std::string& text) {
-  for (TrialState state : {TrialState::kRunning, TrialState::kDone, TrialState::kFailed, TrialState::kPruned})
-    if (text == TrialStateName(state)) return state;
-  throw Error(Code::kCorrupt, fmt::format("trial state \"{}\" in the store is not known", text));
-}
-
 // Stable across machines and releases, unlike std::hash.
 uint64_t HashName(std::string_view name) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
@@ -64,18 +58,6 @@ uint64_t HashName(std::string_view name) {
 // A list of numbers as the store keeps it; "" for none.
 std::string NumbersText(std::span<const double> numbers) {
   return numbers.empty() ? "" : json(std::vector<double>(numbers.begin(), numbers.end())).dump();
-}
-std::vector<double> ParseNumbers(const std::string& text) {
-  return text.empty() ? std::vector<double>() : json::parse(text).get<std::vector<double>>();
-}
-
-// By name; an early Strop kept a list, whose places stand for names.
-std::map<std::string, double> ParseViolations(const std::string& text) {
-  std::map<std::string, double> violations;
-  if (text.empty()) return violations;
-  const json told = json::parse(text);
-  for (const auto& [name, violation] : told.items()) violations[name] = violation.get<double>();
-  return violations;
 }
 
 // Of what a trainer printed, or an exception said: UTF-8 without NUL, which every store holds.
@@ -136,6 +118,7 @@ struct Study::Impl {
   void CreateOrLoad() {
     bool found = false;
     std::vector<std::string> directions;
+    std::string space_text;
     db.Query("SELECT id, direction, seed, space, by_run FROM study WHERE name = ?", {options.name},
              [&](const Row& row) {
                found = true;
@@ -143,19 +126,18 @@ struct Study::Impl {
                directions = ParseDirections(row.Text(1));
                seed = std::stoull(row.Text(2));
                space_text = row.Text(3);
-               space = Space::FromText(space_text);
                by_run = row.Int(4) != 0;
              });
     if (!found && options.must_exist)
       throw Error(Code::kNotFound, fmt::format("study \"{}\" is not in {}", options.name, db.where()));
     if (!found) {
       seed = options.seed;
-      space = options.space;
-      by_run = space.empty();
+      by_run = options.space.empty();
       db.Run("INSERT INTO study (name, direction, seed, space, by_run, created) VALUES (?, ?, ?, ?, ?, ?)",
-             {options.name, DirectionsText(options.directions), std::to_string(seed), space.ToText(),
+             {options.name, DirectionsText(options.directions), std::to_string(seed), options.space.ToText(),
               int64_t{by_run}, store::UnixTime()});
       id = std::get<int64_t>(*db.Scalar("SELECT id FROM study WHERE name = ?", {options.name}));
+      cache = TrialCache(id, options.directions, options.space.ToText(), by_run);
       Log("study", {{"direction", DirectionsText(options.directions)}, {"seed", seed}});
       return;
     }
@@ -169,13 +151,14 @@ struct Study::Impl {
       throw Error(Code::kInvalidArgument,
                   fmt::format("study \"{}\" was made to {}, not to {}: choose another name", options.name,
                               DirectionsText(directions), DirectionsText(options.directions)));
-    if (!by_run && !options.space.empty() && !(space == options.space))
+    cache = TrialCache(id, directions, std::move(space_text), by_run);
+    if (!by_run && !options.space.empty() && !(cache.space() == options.space))
       throw Error(
           Code::kInvalidArgument,
           fmt::format(
               "study \"{}\" was made with another search space ({}): choose another name, or give the "
               "space that it was made with",
-              options.name, Difference(space, options.space)));
+              options.name, Difference(cache.space(), options.space)));
   }
 
   static std::string Difference(const Space& stored, const Space& given) {
@@ -194,132 +177,12 @@ struct Study::Impl {
     db.Log("tune", event, detail.dump(-1, ' ', false, json::error_handler_t::replace));
   }
 
-  // A number above all before it, written to every row that a transaction changes: the others read what is
-  // newer. Of a transaction that has refreshed.
-  int64_t NextRevision() { return written = std::max(written, seen) + 1; }
-
-  struct Cached {
-    TrialRecord record;
-    Params proposal;
-    std::string proposal_text, params_text;
-    std::string owner;
-    std::string state;  // of the sampler
-  };
-
-  void Refresh() {
-    RefreshSpace();
-    const size_t known_constraints = constraints.size();
-    db.Query(
-        "SELECT number, state, proposal, params, value, error, owner, attempts, started, finished, revision, "
-        "further, violations, sampler, reason, sampler_state FROM trials WHERE study = ? AND revision > ? "
-        "ORDER BY revision",
-        {id, seen}, [&](const Row& row) {
-          Cached cached;
-          TrialRecord& record = cached.record;
-          record.number = row.Int(0);
-          record.state = ParseState(row.Text(1));
-          cached.proposal_text = row.Text(2);
-          cached.params_text = row.Text(3);
-          TakeParams(cached);
-          if (!row.IsNull(4)) record.values = {row.Real(4)};
-          for (double value : ParseNumbers(row.Text(11))) record.values.push_back(value);
-          record.violations = ParseViolations(row.Text(12));
-          record.error = row.Text(5);
-          if (!row.IsNull(6)) cached.owner = row.Text(6);
-          record.attempts = row.Int(7);
-          record.started = row.Real(8);
-          record.finished = row.Real(9);
-          record.sampler = row.Text(13);
-          record.reason = row.Text(14);
-          cached.state = row.Text(15);
-          seen = std::max(seen, row.Int(10));
-          for (const auto& [name, violation] : record.violations) constraints.insert(name);
-          if (record.state == TrialState::kRunning)
-            running.insert(record.number);
-          else
-            Observe(cached);
-          trials[record.number] = std::move(cached);
-        });
-    if (constraints.size() == known_constraints) return;
-    for (Observation& trial : finished) trial.violations = Violations(trials.at(trial.number).record);
-  }
-
-  // Parses them, or takes them from where the same text was parsed before.
-  void TakeParams(Cached& cached) {
-    TrialRecord& record = cached.record;
-    const auto known = trials.find(record.number);
-    const bool same = known != trials.end() && known->second.proposal_text == cached.proposal_text;
-    if (same)
-      cached.proposal = known->second.proposal;
-    else
-      cached.proposal =
-          cached.proposal_text == suggested_text ? suggested : ParseParams(cached.proposal_text);
-    if (cached.params_text == cached.proposal_text)
-      record.params = cached.proposal;
-    else if (same && known->second.params_text == cached.params_text)
-      record.params = known->second.record.params;
-    else
-      record.params = ParseParams(cached.params_text);
-  }
-
-  void RefreshSpace() {
-    if (!by_run) return;
-    std::string text = std::get<std::string>(*db.Scalar("SELECT space FROM study WHERE id = ?", {id}));
-    if (text != space_text) SetSpace(std::move(text));
-  }
-
-  void SetSpace(std::string text) {
-    space_text = std::move(text);
-    space = Space::FromText(space_text);
-    for (Observation& trial : finished) trial.draw = space.ToDraw(trials.at(trial.number).record.params);
-  }
-
-  // Keeps what samplers may know of a trial that has ended.
-  void Observe(const Cached& trial) {
-    running.erase(trial.record.number);
-    if (trial.record.state == TrialState::kDone)
-      seconds.push_back(trial.record.finished - trial.record.started);
-    const auto at = std::lower_bound(finished.begin(), finished.end(), trial.record.number,
-                                     [](const Observation& o, int64_t number) { return o.number < number; });
-    Observation observation = ToObservation(trial, trial.record.params);
-    if (at != finished.end() && at->number == trial.record.number)
-      *at = std::move(observation);
-    else
-      finished.insert(at, std::move(observation));
-  }
-
-  Observation ToObservation(const Cached& trial, const Params& params) const {
-    Observation observation = Observation::Of(space, trial.record.number, params, Losses(trial.record));
-    observation.violations = Violations(trial.record);
-    observation.state = trial.state;
-    return observation;
-  }
-
-  // Its values, negated where higher ones are better.
-  std::vector<double> Losses(const TrialRecord& trial) const {
-    std::vector<double> losses = trial.values;
-    for (size_t i = 0; i < losses.size(); ++i)
-      if (options.directions[i] == "maximize") losses[i] = -losses[i];
-    return losses;
-  }
-
-  // By the names of all constraints of the study; empty for a trial that told of none.
-  std::vector<double> Violations(const TrialRecord& trial) const {
-    std::vector<double> violations;
-    if (trial.violations.empty()) return violations;
-    for (const std::string& name : constraints) {
-      const auto told = trial.violations.find(name);
-      violations.push_back(told == trial.violations.end() ? 0 : told->second);
-    }
-    return violations;
-  }
-
   // Takes running trials from processes that have died.
   void Reclaim() {
     std::map<std::string, bool> dead;
     bool reclaimed = false;
-    for (const int64_t number : running) {
-      const Cached& trial = trials.at(number);
+    for (const int64_t number : cache.running()) {
+      const TrialCache::Trial& trial = cache.trials().at(number);
       if (trial.owner.empty()) continue;
       auto [found, fresh] = dead.try_emplace(trial.owner, false);
       if (fresh) found->second = OwnerIsDead(trial.owner);
@@ -331,72 +194,60 @@ struct Study::Impl {
         End(number, TrialState::kFailed, {}, error);
       } else {
         db.Run("UPDATE trials SET owner = NULL, revision = ? WHERE study = ? AND number = ?",
-               {NextRevision(), id, number});
+               {cache.NextRevision(), id, number});
         Log("reclaimed", {{"trial", number}});
       }
     }
-    if (reclaimed) Refresh();
+    if (reclaimed) cache.Refresh(db);
   }
 
   std::optional<TrialRecord> Ask(int64_t limit) {
-    Refresh();
+    cache.Refresh(db);
     Reclaim();
-    auto counted = static_cast<int64_t>(trials.size());
-    const Cached* orphan = nullptr;
-    for (const int64_t other : running) {
-      if (!trials.at(other).owner.empty()) continue;
+    auto counted = static_cast<int64_t>(cache.trials().size());
+    const TrialCache::Trial* orphan = nullptr;
+    for (const int64_t other : cache.running()) {
+      const TrialCache::Trial& trial = cache.trials().at(other);
+      if (!trial.owner.empty()) continue;
       --counted;
-      if (!orphan) orphan = &trials.at(other);
+      if (!orphan) orphan = &trial;
     }
     if (counted >= limit) return std::nullopt;
-    int64_t number = static_cast<int64_t>(trials.size());
+    int64_t number = static_cast<int64_t>(cache.trials().size());
     if (orphan) {
       number = orphan->record.number;
       db.Run(
           "UPDATE trials SET owner = ?, attempts = attempts + 1, started = ?, params = ?, violations = '', "
           "revision = ? WHERE study = ? AND number = ?",
-          {ProcessOwner(), store::UnixTime(), by_run ? "{}" : ParamsText(orphan->proposal), NextRevision(),
-           id, number});
+          {ProcessOwner(), store::UnixTime(), by_run ? "{}" : ParamsText(orphan->proposal),
+           cache.NextRevision(), id, number});
       db.Run("DELETE FROM reports WHERE study = ? AND number = ?", {id, number});
     } else {
       const Suggestion suggestion = Propose(number);
       const std::string proposal = ParamsText(suggestion.params);
-      suggested = suggestion.params;
-      suggested_text = proposal;
+      cache.Suggested(suggestion.params, proposal);
       db.Run(
           "INSERT INTO trials (study, number, state, proposal, params, owner, attempts, started, revision, "
           "sampler, reason, sampler_state) VALUES (?, ?, 'running', ?, ?, ?, 1, ?, ?, ?, ?, ?)",
-          {id, number, proposal, by_run ? "{}" : proposal, ProcessOwner(), store::UnixTime(), NextRevision(),
-           suggestion.sampler, suggestion.reason, suggestion.state});
+          {id, number, proposal, by_run ? "{}" : proposal, ProcessOwner(), store::UnixTime(),
+           cache.NextRevision(), suggestion.sampler, suggestion.reason, suggestion.state});
     }
-    Refresh();
-    return trials.at(number).record;
+    cache.Refresh(db);
+    return cache.trials().at(number).record;
   }
 
   Suggestion Propose(int64_t number) {
+    const Space& space = cache.space();
     if (space.empty()) return {};
-    std::vector<Observation> pending;
-    for (const int64_t other : running) {
-      const Cached& trial = trials.at(other);
-      Params params = trial.proposal;
-      for (const auto& [name, value] : trial.record.params) params[name] = value;
-      pending.push_back(ToObservation(trial, params));
-    }
-    return sampler->Ask({space, finished, pending, seed, number, options.directions.size(), MedianSeconds()});
-  }
-
-  // What a trial takes; 0 before one is done.
-  double MedianSeconds() {
-    if (seconds.empty()) return 0;
-    const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-    std::nth_element(seconds.begin(), middle, seconds.end());
-    return *middle;
+    const std::vector<Observation> pending = cache.Pending();
+    return sampler->Ask(
+        {space, cache.finished(), pending, seed, number, options.directions.size(), cache.MedianSeconds()});
   }
 
   ParamValue Suggest(int64_t number, const Parameter& parameter) {
-    Refresh();
-    const Cached& trial = Running(number);
-    if (const Parameter* known = space.Find(parameter.name)) {
+    cache.Refresh(db);
+    const TrialCache::Trial& trial = Running(number);
+    if (const Parameter* known = cache.space().Find(parameter.name)) {
       // In a study with a space, a trainer may ask for what it was given; the space's own range counts.
       if (by_run && !(*known == parameter))
         throw Error(
@@ -408,10 +259,11 @@ struct Study::Impl {
       throw Error(Code::kInvalidArgument, fmt::format("parameter \"{}\" is not in the space of study \"{}\"",
                                                       parameter.name, options.name));
     } else {
-      Space wider = space;
+      Space wider = cache.space();
       wider.Add(parameter);
-      SetSpace(wider.ToText());
-      db.Run("UPDATE study SET space = ? WHERE id = ?", {space_text, id});
+      const std::string text = wider.ToText();
+      db.Run("UPDATE study SET space = ? WHERE id = ?", {text, id});
+      cache.SetSpace(text);
     }
     if (auto found = trial.record.params.find(parameter.name); found != trial.record.params.end())
       return found->second;
@@ -429,16 +281,16 @@ struct Study::Impl {
                   parameter,
                   Rng(MixSeed(seed, HashName(parameter.name)), static_cast<uint64_t>(number)).Uniform());
     db.Run("UPDATE trials SET params = ?, revision = ? WHERE study = ? AND number = ?",
-           {ParamsText(params), NextRevision(), id, number});
-    Refresh();
+           {ParamsText(params), cache.NextRevision(), id, number});
+    cache.Refresh(db);
     return params.at(parameter.name);
   }
 
-  const Cached& Running(int64_t number) {
-    const auto found = trials.find(number);
-    if (found == trials.end())
+  const TrialCache::Trial& Running(int64_t number) {
+    const auto found = cache.trials().find(number);
+    if (found == cache.trials().end())
       throw Error(Code::kNotFound, fmt::format("trial {} is not in study \"{}\", which has {}", number,
-                                               options.name, trials.size()));
+                                               options.name, cache.trials().size()));
     if (found->second.record.state != TrialState::kRunning)
       throw Error(Code::kFailedPrecondition,
                   fmt::format("trial {} of study \"{}\" is already {}", number, options.name,
@@ -454,7 +306,7 @@ struct Study::Impl {
         "revision = ? WHERE study = ? AND number = ?",
         {std::string(TrialStateName(state)), first,
          NumbersText(values.subspan(std::min<size_t>(1, values.size()))), error, store::UnixTime(),
-         NextRevision(), id, number});
+         cache.NextRevision(), id, number});
     json detail = {{"trial", number}, {"state", TrialStateName(state)}};
     if (values.size() == 1) detail["value"] = values[0];
     if (values.size() > 1) detail["values"] = std::vector<double>(values.begin(), values.end());
@@ -463,33 +315,27 @@ struct Study::Impl {
   }
 
   void GiveBack(int64_t number, std::string_view attempts) {
-    Refresh();
+    cache.Refresh(db);
     Running(number);
     db.Run(fmt::format(
                "UPDATE trials SET owner = NULL, attempts = {}, revision = ? WHERE study = ? AND number = ?",
                attempts),
-           {NextRevision(), id, number});
+           {cache.NextRevision(), id, number});
   }
 
-  // What was read within a transaction that failed was never so: the cache starts anew.
   void Transact(const std::function<void()>& body) {
     std::lock_guard lock(mutex);
     try {
       db.Transaction(body);
     } catch (...) {
-      trials.clear();
-      finished.clear();
-      running.clear();
-      seconds.clear();
-      constraints.clear();
-      seen = 0;
+      cache.Forget();
       throw;
     }
   }
 
   void Tell(int64_t number, TrialState state, std::span<const double> values, const std::string& error) {
     Transact([&] {
-      Refresh();
+      cache.Refresh(db);
       Running(number);
       End(number, state, values, Storable(error));
     });
@@ -501,17 +347,8 @@ struct Study::Impl {
   std::shared_ptr<const Sampler> sampler;
   int64_t id = 0;
   uint64_t seed = 0;
-  Space space;
-  std::string space_text;
   bool by_run = false;
-  Params suggested;  // the last by this process
-  std::string suggested_text;
-  std::map<int64_t, Cached> trials;   // as of revision `seen`
-  std::vector<Observation> finished;  // of those, by number
-  std::set<int64_t> running;
-  std::vector<double> seconds;        // that done trials took, in no order
-  std::set<std::string> constraints;  // the outcome constraints that any trial told of
-  int64_t seen = 0, written = 0;
+  TrialCache cache;
 };
 
 Study::Study(StudyOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -533,7 +370,7 @@ ParamValue Study::Suggest(int64_t trial, const Parameter& parameter) {
 
 void Study::Report(int64_t trial, int64_t step, double value, const std::string& metrics) {
   impl_->Transact([&] {
-    impl_->Refresh();
+    impl_->cache.Refresh(impl_->db);
     impl_->Running(trial);
     impl_->db.Run(
         "INSERT INTO reports (study, number, step, value, metrics, time) VALUES (?, ?, ?, ?, ?, ?) "
@@ -551,11 +388,11 @@ void Study::SetConstraint(int64_t trial, const std::string& name, double violati
         fmt::format("trial {}: constraint \"{}\" is {}: expected a finite number, 0 or less where it holds",
                     trial, name, violation));
   impl_->Transact([&] {
-    impl_->Refresh();
+    impl_->cache.Refresh(impl_->db);
     std::map<std::string, double> violations = impl_->Running(trial).record.violations;
     violations[name] = violation;
     impl_->db.Run("UPDATE trials SET violations = ?, revision = ? WHERE study = ? AND number = ?",
-                  {json(violations).dump(), impl_->NextRevision(), impl_->id, trial});
+                  {json(violations).dump(), impl_->cache.NextRevision(), impl_->id, trial});
   });
 }
 
@@ -593,9 +430,9 @@ void Study::Retry(int64_t trial, const std::string& error) {
 
 std::vector<TrialRecord> Study::Trials() {
   std::lock_guard lock(impl_->mutex);
-  impl_->Refresh();
+  impl_->cache.Refresh(impl_->db);
   std::vector<TrialRecord> records;
-  for (const auto& [number, trial] : impl_->trials) records.push_back(trial.record);
+  for (const auto& [number, trial] : impl_->cache.trials()) records.push_back(trial.record);
   return records;
 }
 
@@ -630,7 +467,7 @@ std::vector<TrialRecord> Study::ParetoFront() {
   std::erase_if(
       trials, [](const TrialRecord& trial) { return trial.state != TrialState::kDone || !trial.feasible(); });
   std::vector<std::vector<double>> losses;
-  for (const TrialRecord& trial : trials) losses.push_back(impl_->Losses(trial));
+  for (const TrialRecord& trial : trials) losses.push_back(impl_->cache.Losses(trial));
   const std::vector<size_t> ranks = NonDominatedRanks(losses);
   std::vector<TrialRecord> front;
   for (size_t i = 0; i < trials.size(); ++i)
@@ -647,8 +484,8 @@ uint64_t Study::seed() const noexcept { return impl_->seed; }
 
 Space Study::space() {
   std::lock_guard lock(impl_->mutex);
-  impl_->Refresh();
-  return impl_->space;
+  impl_->cache.Refresh(impl_->db);
+  return impl_->cache.space();
 }
 
 }  // namespace strop::tune
