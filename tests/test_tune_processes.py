@@ -1,4 +1,5 @@
-"""64 processes in one study, killed at random: what was told is in the store, once, and nobody sees a lock."""
+"""64 processes in one study, killed at random: what was told is in the store, once, nobody sees a lock, and the event log
+explains every suggestion."""
 
 import json
 import sqlite3
@@ -32,7 +33,8 @@ def check(storage: str, folder: Path, seconds: float) -> None:
     told = told_by(folder)
     assert len(told) > PROCESSES
     assert [number for number, times in Counter(number for number, _ in told).items() if times > 1] == []
-    trials = Study.load(storage, "shared").trials
+    study = Study.load(storage, "shared")
+    trials = study.trials
     assert [trial.number for trial in trials] == list(range(len(trials)))
     lost = [(number, value) for number, value in told
             if trials[number].state != "done" or trials[number].value != value]
@@ -40,6 +42,7 @@ def check(storage: str, folder: Path, seconds: float) -> None:
     # A tell that a kill came before the writing down of is in the store too: at most one a kill.
     assert 0 <= sum(trial.state == "done" for trial in trials) - len(told) <= result["kills"]
     assert max(trial.attempts for trial in trials) > 1  # the kills met running trials
+    assert study.replay() == []
 
 
 def test_64_processes_share_a_sqlite_study_through_kills(tmp_path):

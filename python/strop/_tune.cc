@@ -155,6 +155,7 @@ NB_MODULE(_tune, m) {
       .def("tell_failed", &Study::TellFailed, Release())
       .def("tell_pruned", &Study::TellPruned, "trial"_a, "value"_a.none(), Release())
       .def("release", &Study::Release, Release())
+      .def("replay", &Study::Replay, Release())
       .def(
           "trials", [](Study& study) { return ToTuples(study.Trials()); }, Release())
       .def(

@@ -289,6 +289,11 @@ class Study:
     def best_value(self) -> float:
         return self.best_trial.value
 
+    def replay(self) -> list[int]:
+        """Asks the sampler again for every trial, with what the event log says was known then, however many processes took
+        part. Answers the numbers of the trials that come out otherwise: those that another sampler suggested."""
+        return self._study.replay()
+
     def importances(self, objective: int = 0) -> dict[str, float]:
         """How much of the variance of an objective, counted from 0, over the whole space each parameter explains by
         itself, as a share of 1: functional ANOVA, highest first. Wants 4 trials that have a value."""

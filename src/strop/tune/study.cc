@@ -13,8 +13,10 @@
 #include "strop/base/error.h"
 #include "strop/base/rng.h"
 #include "strop/store/database.h"
+#include "strop/tune/json.h"
 #include "strop/tune/owner.h"
 #include "strop/tune/pareto.h"
+#include "strop/tune/replay.h"
 #include "strop/tune/trial_cache.h"
 
 namespace strop::tune {
@@ -223,7 +225,7 @@ struct Study::Impl {
            cache.NextRevision(), id, number});
       db.Run("DELETE FROM reports WHERE study = ? AND number = ?", {id, number});
     } else {
-      const Suggestion suggestion = Propose(number);
+      const Suggestion suggestion = Propose(cache, number);
       const std::string proposal = ParamsText(suggestion.params);
       cache.Suggested(suggestion.params, proposal);
       db.Run(
@@ -232,16 +234,18 @@ struct Study::Impl {
           {id, number, proposal, by_run ? "{}" : proposal, ProcessOwner(), store::UnixTime(),
            cache.NextRevision(), suggestion.sampler, suggestion.reason, suggestion.state});
     }
+    Log("ask", {{"trial", number}});
     cache.Refresh(db);
     return cache.trials().at(number).record;
   }
 
-  Suggestion Propose(int64_t number) {
-    const Space& space = cache.space();
+  // For what is known of the other trials.
+  Suggestion Propose(TrialCache& known, int64_t number) {
+    const Space& space = known.space();
     if (space.empty()) return {};
-    const std::vector<Observation> pending = cache.Pending();
+    const std::vector<Observation> pending = known.Pending();
     return sampler->Ask(
-        {space, cache.finished(), pending, seed, number, options.directions.size(), cache.MedianSeconds()});
+        {space, known.finished(), pending, seed, number, options.directions.size(), known.MedianSeconds()});
   }
 
   ParamValue Suggest(int64_t number, const Parameter& parameter) {
@@ -282,6 +286,9 @@ struct Study::Impl {
                   Rng(MixSeed(seed, HashName(parameter.name)), static_cast<uint64_t>(number)).Uniform());
     db.Run("UPDATE trials SET params = ?, revision = ? WHERE study = ? AND number = ?",
            {ParamsText(params), cache.NextRevision(), id, number});
+    if (proposed == trial.proposal.end())
+      Log("parameter",
+          {{"trial", number}, {"name", parameter.name}, {"value", ToJson(params.at(parameter.name))}});
     cache.Refresh(db);
     return params.at(parameter.name);
   }
@@ -389,6 +396,8 @@ void Study::SetConstraint(int64_t trial, const std::string& name, double violati
                     trial, name, violation));
   impl_->Transact([&] {
     impl_->cache.Refresh(impl_->db);
+    if (!impl_->cache.constraints().contains(name))
+      impl_->Log("constraint", {{"trial", trial}, {"name", name}});
     std::map<std::string, double> violations = impl_->Running(trial).record.violations;
     violations[name] = violation;
     impl_->db.Run("UPDATE trials SET violations = ?, revision = ? WHERE study = ? AND number = ?",
@@ -473,6 +482,17 @@ std::vector<TrialRecord> Study::ParetoFront() {
   for (size_t i = 0; i < trials.size(); ++i)
     if (ranks[i] == 0) front.push_back(std::move(trials[i]));
   return front;
+}
+
+std::vector<int64_t> Study::Replay() {
+  std::lock_guard lock(impl_->mutex);
+  impl_->cache.Refresh(impl_->db);
+  std::vector<int64_t> others;
+  tune::Replay(impl_->db, name(), impl_->cache, [&](TrialCache& then, const TrialCache::Trial& suggested) {
+    const int64_t trial = suggested.record.number;
+    if (impl_->Propose(then, trial).params != suggested.proposal) others.push_back(trial);
+  });
+  return others;
 }
 
 const std::string& Study::name() const noexcept { return impl_->options.name; }

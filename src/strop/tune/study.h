@@ -105,6 +105,11 @@ class STROP_API Study {
   // number. With one objective: all with the best value.
   std::vector<TrialRecord> ParetoFront();
 
+  // Asks this study's sampler for every trial again, with what was known where the event log has its
+  // suggestion; answers the numbers of the trials that come out otherwise: those of another sampler. Throws
+  // kFailedPrecondition for a study that an early Strop began.
+  std::vector<int64_t> Replay();
+
   const std::string& name() const noexcept;
   const std::vector<std::string>& directions() const noexcept;
   // Whether lower values of an objective are better.

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -291,6 +292,57 @@ TEST_F(StudyTest, SpaceDefinedByRunIsLearntAndResumes) {
   EXPECT_THROW(study.Suggest(study.Ask()->number, {"x", FloatRange{0, 1}, {}}), Error);
 }
 
+// Eight threads with a study each, whose trials end in any order: some fail, some break a constraint.
+void RunInParallel(const StudyOptions& options,
+                   const std::function<Params(Study&, const TrialRecord&)>& params) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t)
+    threads.emplace_back([&] {
+      Study study(options);
+      while (const auto trial = study.Ask(60)) {
+        const double value = Bowl(params(study, *trial));
+        if (trial->number % 3 == 0) study.SetConstraint(trial->number, "memory", value - 20);
+        if (trial->number % 7 == 5)
+          study.TellFailed(trial->number, "no luck");
+        else
+          study.Tell(trial->number, value);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(StudyTest, AParallelRunIsReplayedFromItsEvents) {
+  for (const std::string sampler : {"gp", "tpe", "cmaes", "auto"}) {
+    StudyOptions options = Options(sampler + ".db", sampler);
+    RunInParallel(options, [](Study&, const TrialRecord& trial) { return trial.params; });
+    EXPECT_THAT(Study(options).Replay(), testing::IsEmpty()) << sampler;
+  }
+  StudyOptions other = Options("gp.db", "random");
+  EXPECT_GT(Study(other).Replay().size(), 40u);
+}
+
+TEST_F(StudyTest, AParallelRunThatDefinesItsSpaceIsReplayed) {
+  StudyOptions options = Options("s.db");
+  options.space = Space();
+  const Parameter x{"x", FloatRange{-5, 10}, {}}, n{"n", IntRange{1, 100}, {}};
+  RunInParallel(options, [&](Study& study, const TrialRecord& trial) {
+    return Params{{"x", study.Suggest(trial.number, x)}, {"n", study.Suggest(trial.number, n)}};
+  });
+  EXPECT_THAT(Study(options).Replay(), testing::IsEmpty());
+}
+
+TEST_F(StudyTest, TrialsThatWereRunAgainAreReplayed) {
+  Study study(Options("s.db"));
+  for (int i = 0; i < 30; ++i) {
+    const TrialRecord trial = *study.Ask();
+    if (trial.attempts == 1 && trial.number % 4 == 0)
+      study.Retry(trial.number, "once more");
+    else
+      study.Tell(trial.number, Bowl(trial.params));
+  }
+  EXPECT_THAT(study.Replay(), testing::IsEmpty());
+}
+
 // Keeps the violations of what it was asked.
 class Witness : public Sampler {
  public:
@@ -336,8 +388,10 @@ TEST_F(StudyTest, AStoreOfAnEarlyStropIsTakenOn) {
     database.Run("DELETE FROM migrations WHERE room = 'tune' AND step > 2");
     database.Run("ALTER TABLE study ADD COLUMN revision INTEGER NOT NULL DEFAULT 0");
     database.Run("UPDATE trials SET violations = '[1.5]'");
+    database.Run("DELETE FROM events WHERE event = 'ask'");
   }
   Study study(options);
+  EXPECT_THROW(study.Replay(), Error);
   EXPECT_FALSE(study.Trials()[0].feasible());
   StudyOptions other = options;
   other.name = "other";

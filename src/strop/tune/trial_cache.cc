@@ -46,23 +46,30 @@ void TrialCache::Refresh(store::Database& db) {
     std::string text = std::get<std::string>(*db.Scalar("SELECT space FROM study WHERE id = ?", {id_}));
     if (text != space_text_) SetSpace(std::move(text));
   }
-  const size_t known_constraints = constraints_.size();
   db.Query(
       "SELECT number, state, proposal, params, value, error, owner, attempts, started, finished, revision, "
       "further, violations, sampler, reason, sampler_state FROM trials WHERE study = ? AND revision > ? "
       "ORDER BY revision",
       {id_, seen_}, [&](const Row& row) {
-        Trial trial = ParseRow(row);
         seen_ = std::max(seen_, row.Int(10));
-        for (const auto& [name, violation] : trial.record.violations) constraints_.insert(name);
-        if (trial.record.state == TrialState::kRunning)
-          running_.insert(trial.record.number);
-        else
-          Observe(trial);
-        trials_[trial.record.number] = std::move(trial);
+        Take(ParseRow(row));
       });
+}
+
+void TrialCache::Take(Trial trial) {
+  const size_t known_constraints = constraints_.size();
+  for (const auto& [name, violation] : trial.record.violations) constraints_.insert(name);
+  if (trial.record.state == TrialState::kRunning)
+    running_.insert(trial.record.number);
+  else
+    Observe(trial);
+  trials_[trial.record.number] = std::move(trial);
   if (constraints_.size() == known_constraints) return;
-  for (Observation& trial : finished_) trial.violations = Violations(trials_.at(trial.number).record);
+  for (Observation& one : finished_) one.violations = Violations(trials_.at(one.number).record);
+}
+
+TrialCache TrialCache::AtItsStart() const {
+  return TrialCache(id_, directions_, by_run_ ? Space().ToText() : space_text_, by_run_);
 }
 
 TrialCache::Trial TrialCache::ParseRow(const Row& row) const {

@@ -33,6 +33,10 @@ class STROP_API TrialCache {
 
   // Within a transaction, or of what others have committed.
   void Refresh(store::Database& db);
+  // As the trial stands at some time.
+  void Take(Trial trial);
+  // Of the same study before its first trial.
+  TrialCache AtItsStart() const;
   // What was read within a transaction that failed was never so: starts anew.
   void Forget();
   // Of a transaction that has refreshed.
@@ -42,6 +46,9 @@ class STROP_API TrialCache {
   void SetSpace(std::string text);
 
   const Space& space() const noexcept { return space_; }
+  bool by_run() const noexcept { return by_run_; }
+  // Of outcomes, that any trial told of.
+  const std::set<std::string>& constraints() const noexcept { return constraints_; }
   const std::map<int64_t, Trial>& trials() const noexcept { return trials_; }
   const std::set<int64_t>& running() const noexcept { return running_; }
   // Of those that have ended, by number.
@@ -70,8 +77,8 @@ class STROP_API TrialCache {
   std::map<int64_t, Trial> trials_;
   std::vector<Observation> finished_;
   std::set<int64_t> running_;
-  std::vector<double> seconds_;        // in no order
-  std::set<std::string> constraints_;  // the outcome constraints that any trial told of
+  std::vector<double> seconds_;  // in no order
+  std::set<std::string> constraints_;
   int64_t seen_ = 0, written_ = 0;
 };
 
