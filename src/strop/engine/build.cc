@@ -10,6 +10,7 @@
 #include "strop/engine/kernels/gemm/gemm.h"
 #include "strop/model/passes.h"
 #include "strop/model/reference/evaluator.h"
+#include "strop/model/trees.h"
 
 namespace strop::engine {
 namespace {
@@ -114,6 +115,22 @@ Isa IsaOf(const BuildRequest& request, const DenseLayer& layer) {
   return kernel == nullptr ? highest : std::min(kernel->isa, highest);
 }
 
+// A node that OpenVINO does not run.
+std::unique_ptr<Step> MakeNodeStep(const BuildRequest& request, const Region& region) {
+  Graph part = PartOf(request, region);
+  if (model::IsTreeEnsemble(part.nodes[0]))
+    if (std::unique_ptr<Step> step = MakeTreeStep(part, HighestIsa(Cpu()), request.pool)) return step;
+  return MakeReferenceStep(std::move(part));
+}
+
+// Of a domain that OpenVINO does not know.
+std::set<size_t> OwnNodes(const Graph& graph) {
+  std::set<size_t> own;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (graph.nodes[i].domain == "ai.onnx.ml" && model::reference::Supports(graph.nodes[i], 0)) own.insert(i);
+  return own;
+}
+
 bool BordersTyped(const std::vector<Region>& regions, const Values& values) {
   return std::all_of(regions.begin(), regions.end(), [&](const Region& region) {
     const auto known = [&](const std::string& value) { return values.contains(value); };
@@ -141,7 +158,7 @@ std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {
     dense = FindDense(graph, request.values, request.kept);
     if (!BordersTyped(Partition(graph, dense, {}, request.kept), request.values)) dense.clear();
   }
-  std::set<size_t> reference;
+  std::set<size_t> reference = OwnNodes(graph);
   std::vector<std::unique_ptr<Step>> steps;
   if (graph.nodes.empty()) return steps;
   if (request.candidate == "reference") {
@@ -164,7 +181,7 @@ std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {
       if (region.runner == Runner::kStrop) {
         steps.push_back(MakeDenseStep(graph, *region.dense, IsaOf(request, *region.dense), request.pool));
       } else if (region.runner == Runner::kReference) {
-        steps.push_back(MakeReferenceStep(PartOf(request, region)));
+        steps.push_back(MakeNodeStep(request, region));
       } else {
         const Graph part = PartOf(request, region);
         try {

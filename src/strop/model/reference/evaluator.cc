@@ -1,8 +1,11 @@
 #include "strop/model/reference/evaluator.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <set>
+#include <span>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -14,18 +17,26 @@
 namespace strop::model::reference {
 namespace {
 
-const Operator* Find(const std::string& op) {
-  static const std::map<std::string_view, Operator> kRegistry = [] {
-    std::map<std::string_view, Operator> registry;
-    for (const auto& family :
-         {UnaryOperators(), BinaryOperators(), ShapeOperators(), MoveOperators(), ConvOperators(),
-          PoolOperators(), MatMulOperators(), NormalizeOperators(), ReduceOperators(), QuantizeOperators()}) {
-      for (const Operator& row : family) registry.emplace(row.op, row);
-    }
-    return registry;
-  }();
-  const auto found = kRegistry.find(op);
-  return found == kRegistry.end() ? nullptr : &found->second;
+using Registry = std::map<std::string_view, Operator>;
+
+Registry RegistryOf(std::initializer_list<std::span<const Operator>> families) {
+  Registry registry;
+  for (const auto& family : families)
+    for (const Operator& row : family) registry.emplace(row.op, row);
+  return registry;
+}
+
+const Operator* Find(const Node& node) {
+  static const std::map<std::string_view, Registry> kDomains = {
+      {"", RegistryOf({UnaryOperators(), BinaryOperators(), ShapeOperators(), MoveOperators(),
+                       ConvOperators(), PoolOperators(), MatMulOperators(), NormalizeOperators(),
+                       ReduceOperators(), QuantizeOperators()})},
+      {"ai.onnx.ml", RegistryOf({MlOperators()})},
+  };
+  const auto domain = kDomains.find(node.domain);
+  if (domain == kDomains.end()) return nullptr;
+  const auto found = domain->second.find(node.op);
+  return found == domain->second.end() ? nullptr : &found->second;
 }
 
 void CheckInput(const ValueInfo& declared, const TensorMap& inputs) {
@@ -101,8 +112,7 @@ void Call::Refuse(const std::string& message) const {
 }
 
 bool Supports(const Node& node, int64_t opset) {
-  if (!node.domain.empty()) return false;
-  const Operator* row = Find(node.op);
+  const Operator* row = Find(node);
   return row != nullptr && opset >= row->min_opset;
 }
 
@@ -112,7 +122,7 @@ std::vector<Tensor> EvaluateNode(const Node& node, int64_t opset, const std::vec
                 fmt::format("node {}: the reference evaluator does not know {}{}{} of opset {}", node.name,
                             node.domain, node.domain.empty() ? "" : ".", node.op, opset));
   }
-  Results results = Find(node.op)->evaluate({node, opset, inputs});
+  Results results = Find(node)->evaluate({node, opset, inputs});
   if (results.size() < node.outputs.size()) {
     throw Error(Code::kUnsupported,
                 fmt::format("node {} ({}): the reference evaluator makes {} of its {} outputs", node.name,

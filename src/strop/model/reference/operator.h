@@ -53,5 +53,6 @@ std::span<const Operator> MatMulOperators();
 std::span<const Operator> NormalizeOperators();
 std::span<const Operator> ReduceOperators();
 std::span<const Operator> QuantizeOperators();
+std::span<const Operator> MlOperators();  // of ai.onnx.ml, whatever its version
 
 }  // namespace strop::model::reference

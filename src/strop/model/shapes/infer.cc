@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <set>
+#include <span>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -18,17 +21,24 @@ constexpr int64_t kMostContents = 64;  // larger integer tensors are weights or 
 
 bool IsInteger(DType dtype) { return dtype == DType::kI64 || dtype == DType::kI32; }
 
+using Rules = std::map<std::string_view, Rule>;
+
+Rules RulesOf(std::initializer_list<std::span<const Rule>> families) {
+  Rules rules;
+  for (const auto& family : families)
+    for (const Rule& rule : family) rules.emplace(rule.op, rule);
+  return rules;
+}
+
 const Rule* FindRule(const Node& node) {
-  static const std::map<std::string_view, Rule> kRules = [] {
-    std::map<std::string_view, Rule> rules;
-    for (const auto& family : {ElementwiseRules(), LayerRules(), ShapeRules(), MoveRules()}) {
-      for (const Rule& rule : family) rules.emplace(rule.op, rule);
-    }
-    return rules;
-  }();
-  if (!node.domain.empty()) return nullptr;
-  const auto found = kRules.find(node.op);
-  return found == kRules.end() ? nullptr : &found->second;
+  static const std::map<std::string_view, Rules> kDomains = {
+      {"", RulesOf({ElementwiseRules(), LayerRules(), ShapeRules(), MoveRules()})},
+      {"ai.onnx.ml", RulesOf({MlRules()})},
+  };
+  const auto domain = kDomains.find(node.domain);
+  if (domain == kDomains.end()) return nullptr;
+  const auto found = domain->second.find(node.op);
+  return found == domain->second.end() ? nullptr : &found->second;
 }
 
 std::optional<Contents> ContentsOf(const Tensor& tensor) {
