@@ -1,10 +1,13 @@
 """Studies from Python, trainers by hand and under strop tune, and what strop tune survives."""
 
+import dataclasses
 import json
 import math
 import os
+import pickle
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -346,7 +349,9 @@ def test_a_command_that_knows_nothing_of_strop(project, strop_bin):
     ("import strop; strop.trial().report(1, 1, other=2); strop.trial().report(float('nan'), 2)", "loss = nan"),
     ("import strop; strop.trial().report(other=2)", 'trainer reported other: expected metric "loss"'),
     ("print('hello')", 'no number: expected metric "loss"'),
-], ids=["crash", "killed", "hang", "nan", "another metric", "no number"])
+    ("import os, socket, time; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['STROP_TRIAL'])\n"
+     "s.sendall(b'caf\\xe9\\n'); time.sleep(60)", "is not a message"),
+], ids=["crash", "killed", "hang", "nan", "another metric", "no number", "no text"])
 def test_trainers_that_fail(project, strop_bin, trainer, error):
     file = project(trainer, trials=2, trial_timeout="1500ms" if "sleep" in trainer else "20s")
     run = subprocess.run([strop_bin / "strop-tune", file, "--json"], capture_output=True, text=True)
@@ -397,6 +402,49 @@ def test_kill_nine_loses_nothing_told_and_changes_nothing(project, strop_bin, tm
     shutil.rmtree(tmp_path / ".strop")
     subprocess.run([strop_bin / "strop-tune", file, "--json"], capture_output=True, check=True)
     assert [t.params for t in trials_of(file)] == [t.params for t in resumed] and len(resumed) == 6
+
+
+def test_a_trainer_that_does_not_read_its_answers_fails(project, strop_bin):
+    trainer = """
+        import json, os, socket
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(os.environ["STROP_TRIAL"])
+        while True:
+            s.sendall(json.dumps({"type": "report", "step": 1, "metrics": {"loss": 1.0}}).encode() + b"\\n")
+        """
+    file = project(textwrap.dedent(trainer), trials=1)
+    run = subprocess.run([strop_bin / "strop-tune", file], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1 and "does not read its answers" in trials_of(file)[0].error
+
+
+def test_one_process_of_a_trainer_speaks_for_it(project, strop_bin):
+    trainer = """
+        import strop, subprocess, sys
+        trial = strop.trial()
+        other = subprocess.run([sys.executable, "-c", "import strop; strop.trial()"], capture_output=True, text=True)
+        assert "in one of them, as rank 0" in other.stderr, other.stderr
+        trial.report(1.0, 1)
+        """
+    file = project(textwrap.dedent(trainer), trials=1)
+    run = subprocess.run([strop_bin / "strop-tune", file], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+
+
+def test_two_at_once_count_the_studys_trials(project, strop_bin):
+    file = project(trials=6)
+    script = "sleep 0.3; echo loss={x}"
+    runs = [subprocess.Popen([strop_bin / "strop-tune", file, *more, "--", "sh", "-c", script], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for more in ([], ["--json"])]
+    printed = [run.communicate(timeout=60)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0] and "every configuration" not in "".join(printed)
+    assert len(trials_of(file)) == 6 and json.loads(printed[1])["trials"] in (5, 6)  # the other's last may still run
+
+
+def test_a_storage_is_relative_to_its_project(project, strop_bin, tmp_path):
+    for storage in ["plain.db", "sqlite:///url.db"]:
+        file = project(trials=1, storage=storage)
+        subprocess.run([strop_bin / "strop-tune", file], check=True, cwd="/", capture_output=True)
+    assert (tmp_path / "plain.db").exists() and (tmp_path / "url.db").exists()
 
 
 def test_interruption_keeps_finished_trials(project, strop_bin):
@@ -451,3 +499,68 @@ def test_data_is_split_for_the_trainer(project, strop_bin, fashion, tmp_path):
     run = subprocess.run([strop_bin / "strop-tune", file, "--json", "--", "sh", "-c", script], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert (tmp_path / ".strop/data/validation.parquet").is_file()
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(seed=-1), "seed = -1"), (dict(seed=2**64), "seed = 18446744073709551616"), (dict(seed="7"), "seed = '7'"),
+    (dict(study_name=None), "study_name = None"), (dict(direction=[1]), "direction = 1"),
+])
+def test_wrong_arguments_are_named(wrong, message):
+    with pytest.raises(strop.InvalidArgument, match=message):
+        Study({"x": Float(0, 1)}, **wrong)
+
+
+def test_a_seed_may_be_drawn():
+    assert Study({"x": Float(0, 1)}, seed=None).seed != Study({"x": Float(0, 1)}, seed=None).seed
+
+
+@pytest.mark.parametrize("domain", [Choice("sgd"), Choice([2**70, 1]), Choice([float("nan"), 1.0]), Float("a", "b")])
+def test_wrong_domains_are_named(domain):
+    with pytest.raises(strop.InvalidArgument, match='parameter "x"'):
+        Space({"x": domain})
+
+
+def test_one_constraint_may_be_a_string():
+    assert Space({"x": Float(0, 1), "y": Float(0, 1)}, constraints="x < y").constraints == ["x < y"]
+
+
+def test_finished_trials_are_plain_values():
+    study = Study({"x": Float(0, 1)})
+    study.optimize(lambda trial: trial.params["x"], n_trials=3)
+    copy = pickle.loads(pickle.dumps(study.best_trial))
+    assert copy == study.best_trial and dataclasses.asdict(copy)["values"] == [study.best_value]
+
+
+def test_numbers_of_numpy_name_trials():
+    study = Study({"x": Float(0, 1)})
+    study.ask()
+    study.tell(np.int64(0), np.float32(1.5))
+    assert study.best_value == 1.5
+
+
+def test_an_objective_without_a_value_says_so():
+    study = Study({"x": Float(0, 1)})
+    with pytest.raises(TypeError, match="None: expected a number"):
+        study.optimize(lambda trial: None, n_trials=1)
+    assert study.trials[0].state == "failed"
+
+
+def test_an_exception_with_any_text_is_caught():
+    study = Study({"x": Float(0, 1)})
+
+    def objective(trial):
+        raise ValueError("cannot read " + b"caf\xe9.csv".decode("utf-8", "surrogateescape"))
+
+    study.optimize(objective, n_trials=2, catch=ValueError)
+    assert [trial.state for trial in study.trials] == ["failed"] * 2
+
+
+def test_another_programs_database_is_left_as_it_is(tmp_path):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE trials (trial_id INTEGER)")
+    before = path.read_bytes()
+    for use in (lambda: Study({"x": Float(0, 1)}, storage=path), lambda: Study.load(path)):
+        with pytest.raises(strop.FailedPrecondition, match="another program"):
+            use()
+    assert path.read_bytes() == before

@@ -48,9 +48,13 @@ class Choice:
     when: Mapping = field(default_factory=dict)
 
     def _parameter(self, name):
+        if isinstance(self.values, str):
+            raise InvalidArgument(f'parameter "{name}": {self.values!r}: expected a list of values')
         for value in self.values:
             if not isinstance(value, (bool, int, float, str)):
                 raise InvalidArgument(f'parameter "{name}": value {value!r}: expected a boolean, number or string')
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise InvalidArgument(f'parameter "{name}": value {value!r}: expected a whole number of 64 bits')
         return _tune.Parameter.choice(name, list(self.values), dict(self.when))
 
 
@@ -63,14 +67,16 @@ class Space:
 
     def __init__(self, parameters: Mapping[str, Float | Int | Choice] | None = None, constraints: Iterable[str] = ()):
         self.parameters = dict(parameters or {})
-        self.constraints = list(constraints)
+        self.constraints = [constraints] if isinstance(constraints, str) else list(constraints)
         made = []
         for name, domain in self.parameters.items():
             if not isinstance(domain, (Float, Int, Choice)):
                 raise InvalidArgument(f'parameter "{name}": {domain!r}: expected Float, Int or Choice')
             try:
                 made.append(domain._parameter(name))
-            except TypeError:
+            except InvalidArgument:
+                raise
+            except (TypeError, ValueError):
                 raise InvalidArgument(f'parameter "{name}": {domain!r} has a value of a wrong type') from None
         self._space = _tune.Space(made, self.constraints)
 

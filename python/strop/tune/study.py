@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import strop
 from strop import _tune
@@ -31,7 +33,30 @@ def _values(value: float | Iterable[float]) -> list[float]:
     try:
         return [float(value)]
     except TypeError:
+        pass
+    try:
         return [float(one) for one in value]
+    except TypeError:
+        raise TypeError(f"{value!r}: expected a number, or one an objective") from None
+
+
+def _text(value, what: str) -> str:
+    if not isinstance(value, str):
+        raise strop.InvalidArgument(f"{what} = {value!r}: expected a string")
+    return value
+
+
+def checked_seed(seed: int | None) -> int:
+    """None: at random."""
+    if seed is None:
+        return secrets.randbits(63)
+    try:
+        whole = operator.index(seed)
+    except TypeError:
+        whole = -1
+    if not 0 <= whole < 2**64:
+        raise strop.InvalidArgument(f"seed = {seed!r}: expected a whole number of at least 0 and below 2^64, or None")
+    return whole
 
 
 @dataclass(frozen=True)
@@ -53,7 +78,6 @@ class FinishedTrial:
     attempts: int
     started: float
     finished: float
-    _study: object = field(repr=False, compare=False)
 
     @property
     def value(self) -> float | None:
@@ -66,11 +90,21 @@ class FinishedTrial:
 
     @property
     def intermediate_values(self) -> dict[int, float]:
+        """From the store; a copy from another process has none."""
         return dict(self._study.reports(self.number))
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_study"}
 
     @property
     def duration(self) -> float | None:
         return self.finished - self.started if self.finished else None
+
+
+def _finished(row: tuple, study) -> FinishedTrial:
+    trial = FinishedTrial(*row)
+    object.__setattr__(trial, "_study", study)
+    return trial
 
 
 class Trial:
@@ -98,7 +132,7 @@ class Trial:
     def set_constraint(self, name: str, value: float) -> None:
         """How far the trial breaks an outcome constraint: 0 or less where it keeps to it. It keeps to those that it does
         not tell of."""
-        self._study.set_constraint(self.number, name, float(value))
+        self._study.set_constraint(self.number, _text(name, "name"), float(value))
 
     def report(self, value: float, step: int) -> None:
         """An intermediate value; a step reported twice keeps the later one."""
@@ -114,14 +148,14 @@ class Study:
 
     direction: "minimize" or "maximize", or a list of them for several objectives. storage: "sqlite:///study.db", a path
     or "postgresql://user:password@host:port/db"; None keeps it in memory. sampler: auto, gp, tpe, cmaes, random, sobol
-    or grid, or an object of strop.tune.samplers.
+    or grid, or an object of strop.tune.samplers. seed: None draws one.
     Without a space, trials define it through trial.suggest_float and the like. What a call has returned from is on
     disk. Threads and processes may share a study.
     """
 
     def __init__(self, space: Space | None = None, direction: str | list[str] = "minimize",
                  sampler: str | Sampler = "auto", pruner=None, storage: str | os.PathLike | None = None,
-                 study_name: str = "study", seed: int = 0, load_if_exists: bool = True, warm_start=None):
+                 study_name: str = "study", seed: int | None = 0, load_if_exists: bool = True, warm_start=None):
         if pruner is not None:
             raise strop.Unsupported(f"pruner {pruner!r}: none is built yet; expected None")
         if warm_start is not None:
@@ -139,9 +173,9 @@ class Study:
 
     def _open(self, storage, name, space, direction, sampler, seed, load_if_exists, must_exist):
         inner = (space or Space())._space
-        directions = [direction] if isinstance(direction, str) else list(direction)
-        self._study = _tune.Study(os.fspath(storage) if storage else "sqlite://", name, inner, directions,
-                                  make_sampler(sampler), seed, load_if_exists, must_exist)
+        directions = [direction] if isinstance(direction, str) else [_text(one, "direction") for one in direction]
+        self._study = _tune.Study(os.fspath(storage) if storage else "sqlite://", _text(name, "study_name"), inner,
+                                  directions, make_sampler(sampler), checked_seed(seed), bool(load_if_exists), must_exist)
         self._stop = threading.Event()
 
     @property
@@ -171,7 +205,7 @@ class Study:
     def tell(self, trial: Trial | int, value: float | Iterable[float] | None = None, state: str | None = None) -> None:
         """Ends a trial with its value (one an objective), or with state="fail" or state="pruned". A value that is not
         finite fails."""
-        number = trial if isinstance(trial, int) else trial.number
+        number = trial.number if isinstance(trial, (Trial, FinishedTrial)) else operator.index(trial)
         if state is not None and state not in _STATES:
             raise strop.InvalidArgument(f"state {state!r}: expected 'fail', 'pruned' or 'done'")
         state = _STATES.get(state, "done")
@@ -245,7 +279,8 @@ class Study:
             reports = self._study.reports(trial.number)
             self._study.tell_pruned(trial.number, reports[-1][1] if reports else None)
         except Exception as error:
-            self._study.tell_failed(trial.number, f"{type(error).__name__}: {error}".replace("\n", " "))
+            text = f"{type(error).__name__}: {error}".replace("\n", " ")
+            self._study.tell_failed(trial.number, text.encode(errors="replace").decode())
             if not isinstance(error, tuple(catch) if isinstance(catch, (tuple, list)) else catch):
                 raise
         except BaseException:
@@ -267,19 +302,19 @@ class Study:
 
     @property
     def trials(self) -> list[FinishedTrial]:
-        return [FinishedTrial(*row, self._study) for row in self._study.trials()]
+        return [_finished(row, self._study) for row in self._study.trials()]
 
     @property
     def best_trial(self) -> FinishedTrial:
         best = self._study.best()
         if best is None:
             raise strop.FailedPrecondition(f'study "{self.study_name}" has no finished and feasible trial yet')
-        return FinishedTrial(*best, self._study)
+        return _finished(best, self._study)
 
     @property
     def best_trials(self) -> list[FinishedTrial]:
         """The feasible trials that none beats, the Pareto front: with one objective, those with the best value."""
-        return [FinishedTrial(*row, self._study) for row in self._study.pareto_front()]
+        return [_finished(row, self._study) for row in self._study.pareto_front()]
 
     @property
     def best_params(self) -> dict:
@@ -297,6 +332,8 @@ class Study:
     def importances(self, objective: int = 0) -> dict[str, float]:
         """How much of the variance of an objective, counted from 0, over the whole space each parameter explains by
         itself, as a share of 1: functional ANOVA, highest first. Wants 4 trials that have a value."""
+        if not 0 <= objective < len(self.directions):
+            raise strop.InvalidArgument(f"objective {objective}: the study has {len(self.directions)}, counted from 0")
         return dict(self._study.importances(objective))
 
     def save_report(self, path: str | os.PathLike) -> None:

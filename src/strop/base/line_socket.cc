@@ -50,8 +50,8 @@ int ConnectTo(int fd, const sockaddr_un& address) {
   return 0;
 }
 
-// Waits until fd can be read; false on timeout. A negative timeout waits for ever.
-bool WaitReadable(int fd, std::chrono::milliseconds timeout) {
+// Waits until fd can be read, or written (POLLOUT); false on timeout. A negative timeout waits for ever.
+bool WaitFor(int fd, std::chrono::milliseconds timeout, short what = POLLIN) {
   const auto deadline = Clock::now() + timeout;
   for (;;) {
     int left = -1;
@@ -59,7 +59,7 @@ bool WaitReadable(int fd, std::chrono::milliseconds timeout) {
       const auto rest = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
       left = static_cast<int>(std::clamp<int64_t>(rest.count(), 0, 1 << 30));
     }
-    pollfd entry{fd, POLLIN, 0};
+    pollfd entry{fd, what, 0};
     const int ready = ::poll(&entry, 1, left);
     if (ready > 0) return true;
     if (ready < 0 && errno != EINTR)
@@ -116,7 +116,7 @@ std::optional<std::string> LineSocket::ReadLine(std::chrono::milliseconds timeou
       left = std::max(std::chrono::milliseconds(0),
                       std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
     }
-    if (!WaitReadable(fd_, left)) {
+    if (!WaitFor(fd_, left)) {
       throw Error(Code::kTimeout, fmt::format("no line came on the socket within {} ms", timeout.count()));
     }
     char block[16384];
@@ -128,7 +128,7 @@ std::optional<std::string> LineSocket::ReadLine(std::chrono::milliseconds timeou
   }
 }
 
-void LineSocket::WriteLine(std::string_view line) {
+void LineSocket::WriteLine(std::string_view line, std::chrono::milliseconds timeout) {
   if (line.size() > kMaxLine) {
     throw Error(Code::kInvalidArgument,
                 fmt::format("a line of {} bytes: expected at most {}", line.size(), kMaxLine));
@@ -139,9 +139,19 @@ void LineSocket::WriteLine(std::string_view line) {
   }
   std::string bytes(line);
   bytes += '\n';
+  const auto deadline = Clock::now() + timeout;
   for (std::string_view rest = bytes; !rest.empty();) {
-    const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      const auto left = timeout.count() < 0
+                            ? timeout
+                            : std::max(std::chrono::milliseconds(0),
+                                       std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
+      if (WaitFor(fd_, left, POLLOUT)) continue;
+      throw Error(Code::kTimeout,
+                  fmt::format("a line was not taken from the socket within {} ms", timeout.count()));
+    }
     if (sent < 0)
       throw Error(Code::kUnavailable, fmt::format("the peer of a socket is gone: {}", std::strerror(errno)));
     rest.remove_prefix(static_cast<size_t>(sent));
@@ -199,7 +209,7 @@ std::optional<LineSocket> LineListener::Accept(std::chrono::milliseconds timeout
       left = std::max(std::chrono::milliseconds(0),
                       std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
     }
-    if (!WaitReadable(fd_, left)) return std::nullopt;
+    if (!WaitFor(fd_, left)) return std::nullopt;
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd >= 0) return LineSocket(fd);
     if (errno == EINVAL) return std::nullopt;  // shut down

@@ -26,8 +26,9 @@ class STROP_API LineSocket {
   // The next line without its newline; nullopt when the peer has closed (a last line without newline is
   // dropped: its writer died). Throws kTimeout after `timeout` (negative: none), having lost no bytes.
   std::optional<std::string> ReadLine(std::chrono::milliseconds timeout = std::chrono::milliseconds(-1));
-  // Throws kUnavailable when the peer is gone; never raises SIGPIPE.
-  void WriteLine(std::string_view line);
+  // Throws kUnavailable when the peer is gone, kTimeout when it has not read enough within `timeout`
+  // (negative: none), after which the socket is of no use; never raises SIGPIPE.
+  void WriteLine(std::string_view line, std::chrono::milliseconds timeout = std::chrono::milliseconds(-1));
   // Wakes a ReadLine of another thread, which then answers nullopt.
   void Shutdown() noexcept;
   int fd() const noexcept { return fd_; }

@@ -202,17 +202,20 @@ Process::Process(const ProcessOptions& options) {
   }
   pid_ = child;
   stdout_ = output[0];
+  guard_ = GroupGuard(child);
 }
 
 Process::Process(Process&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       stdout_(std::exchange(other.stdout_, -1)),
-      status_(other.status_) {}
+      status_(other.status_),
+      guard_(std::move(other.guard_)) {}
 
 Process& Process::operator=(Process&& other) noexcept {
   std::swap(pid_, other.pid_);
   std::swap(stdout_, other.stdout_);
   std::swap(status_, other.status_);
+  std::swap(guard_, other.guard_);
   return *this;
 }
 
@@ -230,6 +233,7 @@ std::optional<int> Process::Wait(std::chrono::milliseconds timeout) {
   if (status_ || pid_ < 0) return status_;
   if (timeout.count() >= 0 && !WaitUntilEnded(pid_, timeout)) return std::nullopt;
   status_ = Reap(pid_);
+  guard_ = GroupGuard();
   return status_;
 }
 
@@ -240,6 +244,7 @@ int Process::Stop(std::chrono::milliseconds grace) {
   WaitUntilEnded(pid_, grace);
   ::kill(-pid_, SIGKILL);  // what is left of the group, too
   status_ = Reap(pid_);
+  guard_ = GroupGuard();
   return *status_;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "strop/base/api.h"
+#include "strop/base/group_guard.h"
 
 namespace strop {
 
@@ -24,8 +25,8 @@ struct STROP_API ProcessOptions {
 };
 
 // A child in a process group of its own, killed by the kernel should this process die (PR_SET_PDEATHSIG, sent
-// when the thread that started it ends: start children from a thread that lives as long as they may). Not
-// thread safe. The destructor kills the group and reaps.
+// when the thread that started it ends: start children from a thread that lives as long as they may), the
+// rest of its group by a guard. Not thread safe. The destructor kills the group and reaps.
 class STROP_API Process {
  public:
   // Throws kNotFound when the program is not there, kIo otherwise.
@@ -49,6 +50,7 @@ class STROP_API Process {
   pid_t pid_ = -1;
   int stdout_ = -1;
   std::optional<int> status_;
+  GroupGuard guard_;  // until the child has ended
 };
 
 // The folder that holds the verbs' executables: that of the running executable, or of the library (Python).

@@ -143,6 +143,39 @@ TEST(ProcessTest, ChildrenDieWithTheirParent) {
   close(ends[1]);
 }
 
+TEST(ProcessTest, ChildrenOfChildrenDieWithTheirParent) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    ProcessOptions options = Shell("sleep 1000 > /dev/null & echo $!; exec > /dev/null; wait");
+    options.capture_output = true;
+    Process process(options);
+    const pid_t pid = std::stoi(process.Output());
+    if (write(ends[1], &pid, sizeof pid) != sizeof pid) _exit(1);
+    pause();
+    _exit(0);
+  }
+  pid_t grandchild = 0;
+  ASSERT_EQ(read(ends[0], &grandchild, sizeof grandchild), static_cast<ssize_t>(sizeof grandchild));
+  EXPECT_TRUE(Runs(grandchild));
+  kill(parent, SIGKILL);
+  waitpid(parent, nullptr, 0);
+  EXPECT_TRUE(Ends(grandchild));
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(ProcessTest, WhatAChildLeavesBehindLivesOn) {
+  ProcessOptions options = Shell("sleep 1000 > /dev/null & echo $!");
+  options.capture_output = true;
+  Process process(options);
+  const pid_t left = std::stoi(process.Output());
+  EXPECT_EQ(process.Wait(), 0);
+  EXPECT_TRUE(Runs(left));
+  kill(left, SIGKILL);
+}
+
 TEST(ProcessTest, AProgramThatIsNotThereIsSaidAtOnce) {
   const auto refused = [](const ProcessOptions& options, Code code) -> std::string {
     try {

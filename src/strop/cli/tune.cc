@@ -37,10 +37,21 @@ struct TuneArguments {
   fs::path report, csv;
 };
 
+// A relative path is relative to the project, in a URL, too.
+std::string StorageOf(const Project& project) {
+  constexpr std::string_view kRelative = "sqlite:///";
+  const std::string& storage = project.tune.storage;
+  if (storage.empty()) return (project.loop.directory / "strop.db").string();
+  if (storage.find("://") == std::string::npos) return (project.folder() / storage).string();
+  if (!storage.starts_with(kRelative) || storage.size() == kRelative.size() ||
+      storage == "sqlite:///:memory:")
+    return storage;
+  return std::string(kRelative) + (project.folder() / storage.substr(kRelative.size())).string();
+}
+
 tune::StudyOptions StudyOf(const Project& project) {
   tune::StudyOptions options;
-  options.storage =
-      project.tune.storage.empty() ? (project.loop.directory / "strop.db").string() : project.tune.storage;
+  options.storage = StorageOf(project);
   options.name = project.tune.study;
   options.sampler = project.tune.sampler;
   options.seed = project.tune.seed;
@@ -139,33 +150,46 @@ std::string Best(tune::Study& study, const std::string& metric) {
 int Search(const Project& project, const TuneArguments& arguments, Console& console) {
   const tune::ExecutorOptions options = Executor(project, arguments.command);
   tune::Study study = OpenStudy(project);
-  int64_t finished = 0, failed = 0;
-  std::string failure;
-  auto count = [&](const TrialRecord& trial) {
-    if (trial.state == TrialState::kRunning) return;
-    ++finished;
-    if (trial.state != TrialState::kFailed) return;
-    ++failed;
-    failure = fmt::format("trial {}: {}", trial.number, trial.error);
+  std::string failure;  // the last
+  // Of the study as it stands, whoever else works on it.
+  struct Counts {
+    int64_t finished = 0, failed = 0;
   };
-  for (const TrialRecord& trial : study.Trials()) count(trial);
-  if (finished > 0) console.Say(fmt::format("study {} goes on after {} trials", study.name(), finished));
-  console.Progress("tune", finished, project.tune.trials, Best(study, options.metric));
+  const auto count = [&] {
+    Counts counts;
+    for (const TrialRecord& trial : study.Trials()) {
+      if (trial.state == TrialState::kRunning) continue;
+      ++counts.finished;
+      if (trial.state != TrialState::kFailed) continue;
+      ++counts.failed;
+      failure = fmt::format("trial {}: {}", trial.number, trial.error);
+    }
+    return counts;
+  };
   // Trials that failed before this call do not count: a mended trainer gets all of its own.
-  tune::RunStudy(study, options, project.tune.trials + failed, [&](const TrialRecord& trial) {
-    count(trial);
-    if (trial.state == TrialState::kFailed) console.Say(failure);
-    console.Progress("tune", finished, project.tune.trials, Best(study, options.metric));
-  });
+  const Counts before = count();
+  const auto progress = [&](int64_t finished) {
+    console.Progress("tune", finished - before.failed, project.tune.trials, Best(study, options.metric));
+  };
+  if (before.finished > 0)
+    console.Say(fmt::format("study {} goes on after {} trials", study.name(), before.finished));
+  progress(before.finished);
+  const bool exhausted =
+      tune::RunStudy(study, options, project.tune.trials + before.failed, [&](const TrialRecord& trial) {
+        if (trial.state == TrialState::kFailed)
+          console.Say(fmt::format("trial {}: {}", trial.number, trial.error));
+        progress(count().finished);
+      });
   console.EndProgress();
   ThrowIfInterrupted();
+  const auto [finished, failed] = count();
   const auto best = study.Best();
   if (!best)
     throw Error(Code::kFailedPrecondition,
                 fmt::format("none of {} trials gave a value; the last: {}", finished, failure));
   std::string text = BestTable(study, study.space(), study.Trials(), options.metric);
   text += fmt::format("{} trials, {} failed", finished, failed);
-  if (finished < project.tune.trials) text += "; every configuration of the space was tried";
+  if (exhausted) text += "; every configuration of the space was tried";
   console.Result(
       {{"best",
         {{"trial", best->number}, {"params", tune::ToJson(best->params)}, {"value", best->values[0]}}},

@@ -199,6 +199,8 @@ int RunVerb(int argc, char** argv, const VerbInfo& info, const std::function<voi
     return Fail(console, info, error.what(), error.code() == Code::kCancelled || Interrupted() ? 130 : 1);
   } catch (const std::bad_alloc&) {
     return Fail(console, info, "out of memory", 1);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return Fail(console, info, fmt::format("{}: {}", error.path1().string(), error.code().message()), 1);
   } catch (const std::exception& error) {
     return Fail(console, info, fmt::format("internal error: {}", error.what()), 1);
   }

@@ -1,6 +1,7 @@
 #include "strop/store/sqlite_connection.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 #include <thread>
@@ -82,7 +83,10 @@ SqliteConnection::SqliteConnection(std::string path) : path_(std::move(path)) {
     if (result != SQLITE_OK) Fail(result, "open");
     sqlite3_extended_result_codes(handle_, 1);
     sqlite3_busy_handler(handle_, WaitForWriter, this);
-    if (!memory) UseWal();
+    if (!memory) {
+      RefuseForeign();
+      UseWal();
+    }
     Execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
   } catch (...) {
     sqlite3_close_v2(handle_);
@@ -91,6 +95,24 @@ SqliteConnection::SqliteConnection(std::string path) : path_(std::move(path)) {
 }
 
 SqliteConnection::~SqliteConnection() { sqlite3_close_v2(handle_); }
+
+// Another program's database is left as it is. Strop's has the table that every store begins with.
+void SqliteConnection::RefuseForeign() {
+  int tables = 0, ours = 0;
+  const auto read = [&](const char* sql, int& into) {
+    const auto take = [](void* to, int, char** columns, char**) {
+      *static_cast<int*>(to) = std::atoi(columns[0]);
+      return 0;
+    };
+    const int result = sqlite3_exec(handle_, sql, take, &into, nullptr);
+    if (result != SQLITE_OK) Fail(result, "open");
+  };
+  read("SELECT count(*) FROM sqlite_master", tables);
+  read("SELECT count(*) FROM pragma_table_info('migrations') WHERE name IN ('room', 'step', 'time')", ours);
+  if (tables == 0 || ours == 3) return;
+  throw Error(Code::kFailedPrecondition,
+              fmt::format("{}: a database of another program: name another file", path_));
+}
 
 // Changing to WAL wants the file alone and does not wait for it by itself.
 void SqliteConnection::UseWal() {

@@ -26,6 +26,7 @@ class SqliteConnection {
   [[noreturn]] void Fail(int result, std::string_view what) const;
 
  private:
+  void RefuseForeign();
   void UseWal();
   static int WaitForWriter(void* connection, int tried);
 

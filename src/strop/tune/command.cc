@@ -1,8 +1,11 @@
 #include "strop/tune/command.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <cstring>
 #include <map>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -14,7 +17,10 @@ namespace {
 bool IsNameByte(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
 }
-bool IsNameStart(char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_'; }
+bool LooksLikeName(std::string_view text) {
+  return !text.empty() && (std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '_') &&
+         std::all_of(text.begin(), text.end(), IsNameByte);
+}
 
 std::string PlainText(const ParamValue& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
@@ -27,37 +33,48 @@ struct Filler {
   std::map<std::string, std::string> values;
 
   // nullopt when the argument names an inactive parameter.
-  std::optional<std::string> Fill(const std::string& argument, bool* alone) const {
+  std::optional<std::string> Fill(const std::string& argument) const {
     std::string filled;
     for (size_t i = 0; i < argument.size(); ++i) {
-      size_t end = i + 1;
-      if (argument[i] == '{' && end < argument.size() && IsNameStart(argument[end]))
-        while (end < argument.size() && IsNameByte(argument[end])) ++end;
-      if (end == i + 1 || end == argument.size() || argument[end] != '}') {
+      if (const std::string name = Escaped(argument, i); !name.empty()) {
+        filled += "{" + name + "}";
+        i += name.size() + 3;
+        continue;
+      }
+      const size_t end = argument[i] == '{' ? argument.find('}', i) : std::string::npos;
+      const std::string name = end == std::string::npos ? "" : argument.substr(i + 1, end - i - 1);
+      const auto found = values.find(name);
+      if (found == values.end() && !space.Find(name)) {
+        if (LooksLikeName(name)) Unknown(name);
         filled += argument[i];
         continue;
       }
-      const std::string name = argument.substr(i + 1, end - i - 1);
-      const auto found = values.find(name);
-      if (found == values.end()) {
-        if (!space.Find(name)) Unknown(name);
-        *alone = i == 0 && end + 1 == argument.size();
-        return std::nullopt;
-      }
+      if (found == values.end()) return std::nullopt;
       filled += found->second;
       i = end;
     }
     return filled;
   }
 
+  // Of {{name}} at `at` the name; "" of anything else.
+  static std::string Escaped(const std::string& argument, size_t at) {
+    if (argument.compare(at, 2, "{{") != 0) return "";
+    const size_t end = argument.find("}}", at);
+    std::string name = end == std::string::npos ? "" : argument.substr(at + 2, end - at - 2);
+    return LooksLikeName(name) ? name : "";
+  }
+
   [[noreturn]] void Unknown(const std::string& name) const {
     std::string known;
     for (const auto& [key, value] : values) known += fmt::format("{}{{{}}}", known.empty() ? "" : ", ", key);
-    throw Error(
-        Code::kInvalidArgument,
-        fmt::format("the trainer's command has {{{}}}, which is no parameter: expected {}", name, known));
+    throw Error(Code::kInvalidArgument,
+                fmt::format("the trainer's command has {{{}}}, which is no parameter: expected {}, or "
+                            "{{{{{}}}}} for the text itself",
+                            name, known, name));
   }
 };
+
+bool IsWordByte(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
 // The number that starts at `at`, at least one digit, or nan or inf if `names`.
 std::optional<double> NumberAt(const std::string& text, size_t at, bool names, size_t* end) {
@@ -69,10 +86,10 @@ std::optional<double> NumberAt(const std::string& text, size_t at, bool names, s
   const double value = std::strtod(begin, &stop);
   if (stop == begin) return std::nullopt;
   *end = at + static_cast<size_t>(stop - begin);
+  // Of "information" it is not "inf".
+  if (std::isalpha(next) && *end < text.size() && IsWordByte(text[*end])) return std::nullopt;
   return value;
 }
-
-bool IsWordByte(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
 }  // namespace
 
@@ -87,10 +104,9 @@ std::vector<std::string> FillCommand(const std::vector<std::string>& command, co
   for (const auto& [name, value] : start.params) filler.values[name] = PlainText(value);
   std::vector<std::string> filled;
   for (size_t i = 0; i < command.size(); ++i) {
-    bool alone = false;
-    if (auto argument = filler.Fill(command[i], &alone)) {
+    if (auto argument = filler.Fill(command[i])) {
       filled.push_back(std::move(*argument));
-    } else if (alone && i > 0 && command[i - 1].starts_with('-') && !filled.empty() &&
+    } else if (!command[i].starts_with('-') && i > 0 && command[i - 1].starts_with('-') && !filled.empty() &&
                filled.back() == command[i - 1]) {
       filled.pop_back();
     }
@@ -101,7 +117,8 @@ std::vector<std::string> FillCommand(const std::vector<std::string>& command, co
 std::optional<double> PrintedMetric(const std::string& output, const std::string& metric) {
   std::optional<double> value;
   for (size_t at = output.find(metric); at != std::string::npos; at = output.find(metric, at + 1)) {
-    if (at > 0 && (IsWordByte(output[at - 1]) || output[at - 1] == '-')) continue;
+    // Not the end of another name, as val_acc, test/acc or best.acc.
+    if (at > 0 && (IsWordByte(output[at - 1]) || std::strchr("-/.", output[at - 1]))) continue;
     size_t i = at + metric.size();
     while (i < output.size() && (output[i] == ' ' || output[i] == '"')) ++i;
     if (i >= output.size() || (output[i] != '=' && output[i] != ':')) continue;

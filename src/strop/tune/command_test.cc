@@ -45,6 +45,13 @@ TEST(FillCommandTest, LeavesOutWhatNamesAnInactiveParameter) {
               ElementsAre("t", "--momentum", "0.75", "--m=0.75", "--lr", "0.5"));
 }
 
+TEST(FillCommandTest, AnyNameOfTheSpaceIsReplacedAndDoubledBracesStayOne) {
+  const Space space({{"größe", FloatRange{0, 1}, {}}, {"my lr", FloatRange{0, 1}, {}}});
+  const auto filled = FillCommand({"{größe}:{my lr}", "echo ${{HOME}} {\"a\": {}}"}, space,
+                                  Start(R"({"größe":0.5,"my lr":0.25})"));
+  EXPECT_THAT(filled, ElementsAre("0.5:0.25", "echo ${HOME} {\"a\": {}}"));
+}
+
 TEST(FillCommandTest, NamesWhatIsUnknown) {
   try {
     FillCommand({"t", "{rate}"}, kSpace, Start(R"({"lr":0.5,"opt":"adam"})"));
@@ -64,6 +71,8 @@ TEST(PrintedMetricTest, NamedValueCountsBeforeOtherNumbers) {
   EXPECT_EQ(PrintedMetric("val_loss=3\n", "loss"), 3.0);  // another name: the last number
   EXPECT_EQ(PrintedMetric("loss=4 val_loss=3\n", "loss"), 4.0);
   EXPECT_TRUE(std::isnan(*PrintedMetric("loss=nan", "loss")));
+  EXPECT_EQ(PrintedMetric("loss=4 test/loss=3 best.loss=2\n", "loss"), 4.0);
+  EXPECT_EQ(PrintedMetric("loss=4\nloss: information below\n", "loss"), 4.0);
 }
 
 TEST(PrintedMetricTest, LastNumberCountsOtherwise) {

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 #include <muParser.h>
@@ -22,6 +25,36 @@ bool IsNumeric(const Parameter& parameter) {
   throw Error(Code::kInvalidArgument, fmt::format("constraint \"{}\": {}", text, why));
 }
 
+bool IsOneOf(char c, std::string_view some) { return some.find(c) != std::string_view::npos; }
+
+// What muparser would take for something else: an assignment, several results, a chain of comparisons (whose
+// second one compares with 0 or 1), and what compares nothing.
+void CheckForm(const std::string& text) {
+  bool compares = false;
+  std::vector<int> comparisons = {0};  // since && or ||, by depth of parentheses
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i], next = i + 1 < text.size() ? text[i + 1] : ' ';
+    if (c == '(') {
+      comparisons.push_back(0);
+    } else if (c == ')' && comparisons.size() > 1) {
+      comparisons.pop_back();
+    } else if (c == ',' && comparisons.size() == 1) {
+      Reject(text, "expected one condition: join several with &&");
+    } else if ((c == '&' && next == '&') || (c == '|' && next == '|')) {
+      comparisons.back() = 0;
+      ++i;
+    } else if (IsOneOf(c, "<>=!")) {
+      if (c == '=' && next != '=') Reject(text, "= sets a value: expected == or another comparison");
+      if (c == '!' && next != '=') continue;
+      if (next == '=') ++i;
+      compares = true;
+      if (++comparisons.back() > 1)
+        Reject(text, "several comparisons: join them with && or ||, as a < b && b < c");
+    }
+  }
+  if (!compares) Reject(text, "expected a comparison in it, as a <= b");
+}
+
 }  // namespace
 
 struct Constraint::Expression {
@@ -37,6 +70,7 @@ Constraint::Constraint(std::string text, std::span<const Parameter> parameters)
   Expression& e = *expression_;
   e.text = std::move(text);
   try {
+    CheckForm(e.text);
     // The names first: a variable is bound to its number once it is known which are used.
     e.parser.SetExpr(e.text);
     std::vector<std::string> names;

@@ -34,7 +34,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kTick(50);
-constexpr milliseconds kGrace(2000);  // from SIGTERM to SIGKILL
+constexpr milliseconds kPatience(5000);  // with a trainer that does not read
+constexpr milliseconds kGrace(2000);     // from SIGTERM to SIGKILL
 
 double UnixNow() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -151,6 +152,7 @@ class Run {
     } else if (!peer_) {
       std::this_thread::sleep_for(wait);
     }
+    if (peer_ || closed_) RefuseOthers();
     while (peer_ && error_.empty()) {
       const std::optional<std::string> line = ReadLine(wait);
       if (!line) return;
@@ -158,6 +160,25 @@ class Run {
       if (const auto message = Understand(*line)) Hear(*message);
       if (wait.count() > 0) return;
     }
+  }
+
+  // One process speaks for a trial.
+  void RefuseOthers() {
+    while (std::optional<LineSocket> other = listener_.Accept(milliseconds(0))) {
+      try {
+        other->WriteLine(
+            ErrorText("another process of this trainer speaks for the trial: call strop.trial() in one "
+                      "of them, as rank 0"),
+            kTick);
+      } catch (const Error&) {
+        // It has gone, or does not listen.
+      }
+    }
+  }
+
+  static std::string ErrorText(const std::string& message) {
+    return nlohmann::json{{"type", "error"}, {"message", message}}.dump(
+        -1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
 
   // nullopt when nothing came, or the trainer has closed its end.
@@ -182,7 +203,7 @@ class Run {
       return TrainerMessage::FromText(line);
     } catch (const Error& error) {
       error_ = error.what();
-      TellTrainer(nlohmann::json{{"type", "error"}, {"message", error_}}.dump());
+      TellTrainer(ErrorText(error_));
       return std::nullopt;
     }
   }
@@ -203,9 +224,13 @@ class Run {
 
   void TellTrainer(const std::string& line) {
     try {
-      if (peer_) peer_->WriteLine(line);
+      if (peer_) peer_->WriteLine(line, kPatience);
     } catch (const Error& error) {
-      if (error.code() != Code::kUnavailable) throw;  // its exit status says more
+      if (error.code() == Code::kTimeout)
+        error_ =
+            fmt::format("the trainer does not read its answers; it must, one a report ({})", error.what());
+      else if (error.code() != Code::kUnavailable)  // then its exit status says more
+        throw;
     }
   }
 
@@ -225,6 +250,14 @@ class Run {
     };
     const auto now = size(log_) + size(stdout_);
     return std::exchange(output_size_, now) != now;
+  }
+
+  // Whole lines, the last of very many.
+  static std::string Printed(const fs::path& file) {
+    constexpr size_t kMost = 64u << 20;
+    std::string text = Tail(file, kMost);
+    if (text.size() == kMost) text.erase(0, std::min(text.find('\n'), text.size() - 1) + 1);
+    return text;
   }
 
   std::string WithLastLines(const std::string& what) const {
@@ -247,7 +280,7 @@ class Run {
       return std::move(result_);
     }
     std::optional<double> value = MetricOf(result_.metrics);
-    if (!value && result_.metrics.empty()) value = PrintedMetric(Tail(stdout_, 1 << 16), start_.metric);
+    if (!value && result_.metrics.empty()) value = PrintedMetric(Printed(stdout_), start_.metric);
     if (!value) {
       std::string names;
       for (const auto& [name, unused] : result_.metrics) names += (names.empty() ? "" : ", ") + name;
@@ -312,13 +345,13 @@ StartMessage StartOf(const ExecutorOptions& options, uint64_t seed, const TrialR
   return start;
 }
 
-void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
+bool RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
               const std::function<void(const TrialRecord& trial)>& told) {
   const std::vector<Slot> slots =
       MakeSlots(options.jobs, options.cpus, options.gpus, AffinityCpus(), VisibleGpus());
   std::mutex mutex;
   std::exception_ptr error;
-  std::atomic<bool> stop = false;
+  std::atomic<bool> stop = false, exhausted = false;
   ExecutorOptions stoppable = options;
   stoppable.interrupted = [&] { return stop || options.interrupted(); };
 
@@ -362,6 +395,7 @@ void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
         try {
           trial = study.Ask(trials);
         } catch (const Exhausted&) {
+          exhausted = true;
           return;
         }
         if (!trial) return;
@@ -378,6 +412,7 @@ void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
   for (const Slot& slot : slots) workers.emplace_back(work, std::cref(slot));
   for (std::thread& worker : workers) worker.join();
   if (error) std::rethrow_exception(error);
+  return exhausted;
 }
 
 }  // namespace strop::tune

@@ -55,8 +55,8 @@ STROP_API StartMessage StartOf(const ExecutorOptions& options, uint64_t seed, co
 // Runs trainers, `jobs` at a time, each in its slot (slots.h), until the study has `trials` finished ones, is
 // exhausted or is interrupted; then the trainers still running are stopped and their trials given back.
 // `told` is called after each finished trial, by one thread at a time. Throws what asking or starting threw,
-// once the other trainers have been stopped.
-STROP_API void RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
+// once the other trainers have been stopped. Answers whether the space was used up.
+STROP_API bool RunStudy(Study& study, const ExecutorOptions& options, int64_t trials,
                         const std::function<void(const TrialRecord& trial)>& told);
 
 }  // namespace strop::tune

@@ -18,6 +18,7 @@ struct STROP_API Parameter {
   std::variant<FloatRange, IntRange, ChoiceList> domain;
   std::map<std::string, ParamValue> when;  // active only if every named choice is active and has that value
 
+  bool SameDomain(const Parameter& other) const;
   bool operator==(const Parameter& other) const;
 };
 

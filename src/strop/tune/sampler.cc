@@ -34,20 +34,42 @@ std::string Key(std::span<const double> draw) {
   return key;
 }
 
+// The keys of what must not be suggested again.
+std::set<std::string, std::less<>> TakenKeys(const Question& question) {
+  std::set<std::string, std::less<>> keys;
+  for (const auto& trials : {question.finished, question.pending}) {
+    for (const Observation& trial : trials) {
+      if (trial.repeatable) continue;
+      keys.insert(Key(trial.draw));
+      if (!trial.suggested.empty()) keys.insert(Key(trial.suggested));
+    }
+  }
+  return keys;
+}
+
+[[noreturn]] void ThrowInfeasible(const Space& space, const std::string& what) {
+  std::string texts;
+  for (const Constraint& constraint : space.constraints())
+    texts += fmt::format("{}\"{}\"", texts.empty() ? "" : ", ", constraint.text());
+  throw Error(Code::kFailedPrecondition,
+              fmt::format("{} keeps to the constraints of the space: {}", what, texts));
+}
+
 // Every configuration in order; a continuous range in kSteps equal parts, at their middles.
 class GridSampler : public Sampler {
  public:
   Suggestion Ask(const Question& question) const override {
     static constexpr int64_t kSteps = 10;
-    std::set<std::string> taken;
-    for (const auto& trials : {question.finished, question.pending})
-      for (const Observation& trial : trials) taken.insert(Key(trial.draw));
+    const auto taken = TakenKeys(question);
+    bool allowed = false;
     std::optional<Params> free;
     question.space.Enumerate(kSteps, [&](const Params& params) {
-      if (taken.count(Key(question.space.ToDraw(params)))) return true;
+      allowed = true;
+      if (taken.contains(Key(question.space.ToDraw(params)))) return true;
       free = params;
       return false;
     });
+    if (!allowed) ThrowInfeasible(question.space, "no configuration of the grid");
     if (!free) throw Exhausted(taken.size());
     return {*free, "grid", "", ""};
   }
@@ -92,9 +114,7 @@ Suggestion AskRandom(const Question& question) {
 }
 
 Taken::Taken(const Question& question) : space_(question.space), discrete_(question.space.discrete()) {
-  if (!discrete_) return;
-  for (const auto& trials : {question.finished, question.pending})
-    for (const Observation& trial : trials) keys_.insert(Key(trial.draw));
+  if (discrete_) keys_ = TakenKeys(question);
 }
 
 bool Taken::Holds(std::span<const double> draw) const {
@@ -104,26 +124,26 @@ bool Taken::Holds(std::span<const double> draw) const {
 std::vector<double> Taken::Free(std::vector<double> draw, Rng& rng) const {
   space_.Settle(draw);
   if (!Holds(draw)) return draw;
-  const int attempts = discrete_ ? 100 : 100'000;
+  // Few enough are listed, when luck does not find a free one soon.
+  static constexpr double kListed = 1e6;
+  const bool listable = discrete_ && space_.MostConfigurations() <= kListed;
+  const int attempts = listable ? 100 : 100'000;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     for (double& u : draw) u = rng.Uniform();
     space_.Settle(draw);
     if (!Holds(draw)) return draw;
   }
-  if (!discrete_)
-    throw Error(
-        Code::kFailedPrecondition,
-        fmt::format("none of {} random configurations keeps to the constraints of the space", attempts));
-  // Nearly all are taken: list some that are not, and draw among those.
-  static constexpr size_t kListed = 1000;
-  std::vector<std::vector<double>> free;
+  if (!listable) ThrowInfeasible(space_, fmt::format("none of {} random configurations", attempts));
+  uint64_t allowed = 0, free = 0;
   space_.Enumerate(0, [&](const Params& candidate) {
+    ++allowed;
     std::vector<double> settled = space_.ToDraw(candidate);
-    if (!Holds(settled)) free.push_back(std::move(settled));
-    return free.size() < kListed;
+    if (!Holds(settled) && rng.Below(++free) == 0) draw = std::move(settled);  // each with the same chance
+    return true;
   });
-  if (free.empty()) throw Exhausted(keys_.size());
-  return free[rng.Below(free.size())];
+  if (allowed == 0) ThrowInfeasible(space_, "no configuration");
+  if (free == 0) throw Exhausted(keys_.size());
+  return draw;
 }
 
 }  // namespace strop::tune

@@ -22,6 +22,10 @@ struct STROP_API Observation {
   std::vector<double> losses;      // one an objective, lower is better; empty: it failed, or is still running
   std::vector<double> violations;  // of the outcome constraints; feasible where none is above 0
   std::string state;               // what its suggestion left for later ones
+  // Of a study defined by run. What was suggested, settled, where less of it was asked for; and whether it
+  // ended early, so that the same may be suggested again.
+  std::vector<double> suggested = {};
+  bool repeatable = false;
 
   static Observation Of(const Space& space, int64_t number, const Params& params,
                         std::vector<double> losses = {});
@@ -80,7 +84,7 @@ class STROP_API Taken {
   // Of a settled draw.
   bool Holds(std::span<const double> draw) const;
   // `draw`, settled, if it is free, else a free one at random. Throws Exhausted, or kFailedPrecondition when
-  // no allowed configuration is found among many.
+  // no configuration, or none of many, keeps to the constraints.
   std::vector<double> Free(std::vector<double> draw, Rng& rng) const;
 
  private:

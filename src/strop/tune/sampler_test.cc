@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strop/base/error.h"
 #include "strop/tune/sobol.h"
 
 namespace strop::tune {
@@ -115,6 +116,31 @@ TEST(SamplerTest, UnknownNameListsWhatThereIs) {
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "sampler \"best\": expected auto, gp, tpe, cmaes, random, sobol or grid");
   }
+}
+
+TEST(ConstraintTest, AConstraintThatNothingKeepsToIsNamed) {
+  for (const int64_t high : {int64_t{3}, int64_t{100'000}}) {
+    const Space space({{"a", IntRange{1, high}, {}}, {"b", IntRange{1, high}, {}}}, {"a + b < 0"});
+    for (const char* sampler : {"random", "tpe"}) {
+      try {
+        MakeSampler(sampler)->Ask({space, {}, {}, 1, 0});
+        ADD_FAILURE() << high;
+      } catch (const Exhausted&) {
+        ADD_FAILURE() << high << " is not used up";
+      } catch (const Error& error) {
+        EXPECT_THAT(error.what(), testing::HasSubstr("\"a + b < 0\""));
+      }
+    }
+  }
+}
+
+TEST(ConstraintTest, ARareConfigurationIsDrawnWithoutAPreference) {
+  const Space space({{"a", IntRange{1, 300}, {}}, {"b", IntRange{1, 300}, {}}, {"c", IntRange{1, 300}, {}}},
+                    {"a + b + c == 300"});
+  double sum = 0;
+  for (int64_t trial = 0; trial < 40; ++trial)
+    sum += static_cast<double>(std::get<int64_t>(AskRandom({space, {}, {}, 1, trial}).params.at("a")));
+  EXPECT_NEAR(sum / 40, 100, 35);  // a third of the sum, and four standard errors
 }
 
 }  // namespace

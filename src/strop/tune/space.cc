@@ -65,6 +65,8 @@ struct LogEdges {
         high(std::log(static_cast<double>(range.high) + 0.5)) {}
 };
 
+constexpr int64_t kMostSteps = int64_t{1} << 53;  // whole numbers to here are doubles, too
+
 void CheckDomain(const Parameter& parameter) {
   const std::string& name = parameter.name;
   if (name.empty()) throw Error(Code::kInvalidArgument, "a parameter has an empty name");
@@ -75,18 +77,23 @@ void CheckDomain(const Parameter& parameter) {
     if (!(f->step >= 0) || !std::isfinite(f->step))
       Reject(name, fmt::format("step = {}: expected a number above 0", f->step));
     if (f->log && f->step > 0) Reject(name, "has a step in a log range: remove one of them");
+    if (f->step > 0 && (f->high - f->low) / f->step > static_cast<double>(kMostSteps))
+      Reject(name,
+             fmt::format("step = {} from {} to {}: expected at most 2^53 steps", f->step, f->low, f->high));
   } else if (const auto* i = std::get_if<IntRange>(&parameter.domain)) {
     if (i->low > i->high) Reject(name, fmt::format("low = {} is above high = {}", i->low, i->high));
     if (i->log && i->low < 1)
       Reject(name, fmt::format("low = {} in a log range: expected at least 1", i->low));
     if (i->step < 1) Reject(name, fmt::format("step = {}: expected at least 1", i->step));
     if (i->log && i->step > 1) Reject(name, "has a step in a log range: remove one of them");
-    constexpr int64_t kExact = int64_t{1} << 53;
-    if (i->low < -kExact || i->high > kExact)
+    if (i->low < -kMostSteps || i->high > kMostSteps)
       Reject(name, fmt::format("range {} to {}: expected whole numbers within 2^53", i->low, i->high));
   } else {
     const auto& values = std::get<ChoiceList>(parameter.domain).values;
     if (values.empty()) Reject(name, "a choice needs at least one value");
+    for (const ParamValue& value : values)
+      if (std::holds_alternative<double>(value) && !std::isfinite(std::get<double>(value)))
+        Reject(name, fmt::format("value {}: expected a finite number", std::get<double>(value)));
     for (size_t a = 0; a < values.size(); ++a)
       for (size_t b = 0; b < a; ++b)
         if (SameValue(values[a], values[b]))
@@ -96,22 +103,23 @@ void CheckDomain(const Parameter& parameter) {
 
 }  // namespace
 
+bool Parameter::SameDomain(const Parameter& other) const {
+  if (domain.index() != other.domain.index()) return false;
+  if (const auto* f = std::get_if<FloatRange>(&domain)) {
+    const auto& g = std::get<FloatRange>(other.domain);
+    return f->low == g.low && f->high == g.high && f->log == g.log && f->step == g.step;
+  }
+  if (const auto* i = std::get_if<IntRange>(&domain)) {
+    const auto& j = std::get<IntRange>(other.domain);
+    return i->low == j.low && i->high == j.high && i->log == j.log && i->step == j.step;
+  }
+  const auto& a = std::get<ChoiceList>(domain).values;
+  const auto& b = std::get<ChoiceList>(other.domain).values;
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), SameValue);
+}
+
 bool Parameter::operator==(const Parameter& other) const {
-  auto same_domain = [&] {
-    if (domain.index() != other.domain.index()) return false;
-    if (const auto* f = std::get_if<FloatRange>(&domain)) {
-      const auto& g = std::get<FloatRange>(other.domain);
-      return f->low == g.low && f->high == g.high && f->log == g.log && f->step == g.step;
-    }
-    if (const auto* i = std::get_if<IntRange>(&domain)) {
-      const auto& j = std::get<IntRange>(other.domain);
-      return i->low == j.low && i->high == j.high && i->log == j.log && i->step == j.step;
-    }
-    const auto& a = std::get<ChoiceList>(domain).values;
-    const auto& b = std::get<ChoiceList>(other.domain).values;
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), SameValue);
-  };
-  return name == other.name && same_domain() &&
+  return name == other.name && SameDomain(other) &&
          std::equal(when.begin(), when.end(), other.when.begin(), other.when.end(),
                     [](auto& a, auto& b) { return a.first == b.first && SameValue(a.second, b.second); });
 }
@@ -412,6 +420,12 @@ bool Space::discrete() const noexcept {
   for (size_t i = 0; i < parameters_.size(); ++i)
     if (ValueCount(i) == 0) return false;
   return true;
+}
+
+double Space::MostConfigurations() const noexcept {
+  double most = 1;
+  for (size_t i = 0; i < parameters_.size(); ++i) most *= static_cast<double>(ValueCount(i));
+  return most;
 }
 
 void Space::Enumerate(int64_t steps, const std::function<bool(const Params&)>& visit) const {

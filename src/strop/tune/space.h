@@ -91,6 +91,8 @@ class STROP_API Space {
   // the constraint that does not hold.
   void Check(const Params& params) const;
 
+  // Of a space without continuous ranges, not fewer than there are.
+  double MostConfigurations() const noexcept;
   // Calls `visit` with every allowed configuration until it answers false; numbers of a continuous range are
   // left at the middle of `steps` equal parts. Throws kInvalidArgument when steps is 0 and a range is
   // continuous.

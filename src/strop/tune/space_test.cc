@@ -206,6 +206,30 @@ TEST(SpaceTest, RefusesConstraintsThatSayNothing) {
   EXPECT_THAT(complaint("1 < 2"), HasSubstr("name of a parameter"));
 }
 
+TEST(SpaceTest, RefusesConstraintsThatMeanSomethingElse) {
+  const std::vector<Parameter> parameters = {{"a", IntRange{1, 9}, {}}, {"b", IntRange{1, 9}, {}}};
+  const auto why = [&](const std::string& constraint) -> std::string {
+    try {
+      Space(parameters, {constraint});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(why("a = 5"), HasSubstr("expected =="));
+  EXPECT_THAT(why("0 < a < 5"), HasSubstr("several comparisons"));
+  EXPECT_THAT(why("a < 5, b < 5"), HasSubstr("&&"));
+  EXPECT_THAT(why("a + b"), HasSubstr("expected a comparison"));
+  EXPECT_THAT(why("a < 5 and b < 5"), HasSubstr("join them with &&"));
+  for (const char* fine : {"a == 5", "a < 5 && b < 5", "(a < 5) != (b < 5)", "max(a, b) <= 4 || a >= b"})
+    EXPECT_EQ(why(fine), "") << fine;
+}
+
+TEST(SpaceTest, RefusesWhatNumbersCannotHold) {
+  EXPECT_THROW(Space({{"x", FloatRange{0, 1e300, false, 1e-10}, {}}}), Error);
+  EXPECT_THROW(Space({{"x", ChoiceList{{std::nan(""), 1.0}}, {}}}), Error);
+}
+
 TEST(SpaceTest, EqualConfigurationsHaveOneSettledDraw) {
   const Space space = Trainer();
   Rng rng(4);

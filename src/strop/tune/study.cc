@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -154,6 +155,12 @@ struct Study::Impl {
                   fmt::format("study \"{}\" was made to {}, not to {}: choose another name", options.name,
                               DirectionsText(directions), DirectionsText(options.directions)));
     cache = TrialCache(id, directions, std::move(space_text), by_run);
+    if (by_run && !options.space.empty())
+      throw Error(
+          Code::kInvalidArgument,
+          fmt::format("study \"{}\" was made without a space, which its trials define: choose another "
+                      "name, or give no space",
+                      options.name));
     if (!by_run && !options.space.empty() && !(cache.space() == options.space))
       throw Error(
           Code::kInvalidArgument,
@@ -171,7 +178,7 @@ struct Study::Impl {
     }
     for (const Parameter& p : given.parameters())
       if (!stored.Find(p.name)) return fmt::format("without \"{}\"", p.name);
-    return "";
+    return "the constraints differ";
   }
 
   void Log(std::string_view event, json detail) {
@@ -252,7 +259,11 @@ struct Study::Impl {
     cache.Refresh(db);
     const TrialCache::Trial& trial = Running(number);
     if (const Parameter* known = cache.space().Find(parameter.name)) {
-      // In a study with a space, a trainer may ask for what it was given; the space's own range counts.
+      // In a study with a space, a trainer may ask for what it was given.
+      if (!by_run && !known->SameDomain(parameter))
+        throw Error(Code::kInvalidArgument,
+                    fmt::format("parameter \"{}\" has another range in the space of study \"{}\"",
+                                parameter.name, options.name));
       if (by_run && !(*known == parameter))
         throw Error(
             Code::kInvalidArgument,
@@ -364,7 +375,15 @@ Study::~Study() = default;
 
 std::optional<TrialRecord> Study::Ask(int64_t limit) {
   std::optional<TrialRecord> trial;
-  impl_->Transact([&] { trial = impl_->Ask(limit); });
+  std::exception_ptr exhausted;
+  impl_->Transact([&] {
+    try {
+      trial = impl_->Ask(limit);
+    } catch (const Exhausted&) {
+      exhausted = std::current_exception();  // what was reclaimed from dead processes stays so
+    }
+  });
+  if (exhausted) std::rethrow_exception(exhausted);
   return trial;
 }
 

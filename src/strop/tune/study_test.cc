@@ -331,6 +331,81 @@ TEST_F(StudyTest, AParallelRunThatDefinesItsSpaceIsReplayed) {
   EXPECT_THAT(Study(options).Replay(), testing::IsEmpty());
 }
 
+// The second parameter is asked for under one value of the first alone.
+TEST_F(StudyTest, ASpaceDefinedByRunWithBranchesIsSearchedToItsEnd) {
+  const Parameter kind{"kind", ChoiceList{{std::string("line"), std::string("tree")}}, {}},
+      depth{"depth", IntRange{1, 8}, {}};
+  for (const std::string sampler : {"gp", "grid", "random"}) {
+    StudyOptions options = Options(sampler + ".db", sampler);
+    options.space = Space();
+    Study study(options);
+    std::set<int64_t> depths;
+    const auto run = [&] {
+      for (int i = 0; i < 100; ++i) {
+        const int64_t trial = study.Ask()->number;
+        if (std::get<std::string>(study.Suggest(trial, kind)) == "line") {
+          study.Tell(trial, 3);
+          continue;
+        }
+        const int64_t value = std::get<int64_t>(study.Suggest(trial, depth));
+        depths.insert(value);
+        study.Tell(trial, static_cast<double>(value));
+      }
+    };
+    EXPECT_THROW(run(), Exhausted) << sampler;
+    EXPECT_EQ(depths.size(), 8u) << sampler;
+  }
+}
+
+TEST_F(StudyTest, TrialsThatEndEarlyDoNotUseUpASpaceDefinedByRun) {
+  StudyOptions options = Options("s.db", "random");
+  options.space = Space();
+  Study study(options);
+  for (int i = 0; i < 6; ++i) {
+    const int64_t trial = study.Ask()->number;
+    study.Suggest(trial, {"a", ChoiceList{{int64_t{0}, int64_t{1}}}, {}});
+    study.TellPruned(trial);
+  }
+  EXPECT_EQ(study.Trials().size(), 6u);
+}
+
+TEST_F(StudyTest, TheDeathThatFailsATrialIsKeptWhenTheSpaceIsUsedUp) {
+  StudyOptions options = Options("s.db", "random");
+  options.space = Space({{"k", ChoiceList{{int64_t{1}, int64_t{2}}}, {}}});
+  Study study(options);
+  study.Tell(study.Ask()->number, 1);
+  for (int64_t i = 0; i < Study::kMaxAttempts; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      Study(options).Ask();
+      _exit(0);
+    }
+    waitpid(child, nullptr, 0);
+  }
+  EXPECT_THROW(study.Ask(), Exhausted);
+  EXPECT_EQ(study.Trials()[1].state, TrialState::kFailed);
+}
+
+TEST_F(StudyTest, ASpaceThatIsGivenMustBeTheStudys) {
+  StudyOptions by_run = Options("run.db");
+  by_run.space = Space();
+  Study(by_run).Ask();
+  by_run.space = Plane();
+  EXPECT_THROW(Study{by_run}, Error);
+  Study study(Options("space.db"));
+  const int64_t trial = study.Ask()->number;
+  study.Suggest(trial, {"x", FloatRange{-5, 10}, {}});
+  EXPECT_THROW(study.Suggest(trial, {"x", FloatRange{5, 6}, {}}), Error);
+  StudyOptions constrained = Options("space.db");
+  constrained.space = Space(Plane().parameters(), {"x <= n"});
+  try {
+    Study again(constrained);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the constraints differ"));
+  }
+}
+
 TEST_F(StudyTest, TrialsThatWereRunAgainAreReplayed) {
   Study study(Options("s.db"));
   for (int i = 0; i < 30; ++i) {

@@ -130,7 +130,10 @@ void TrialCache::Suggested(const Params& params, const std::string& text) {
 void TrialCache::SetSpace(std::string text) {
   space_text_ = std::move(text);
   space_ = Space::FromText(space_text_);
-  for (Observation& trial : finished_) trial.draw = space_.ToDraw(trials_.at(trial.number).record.params);
+  for (Observation& observation : finished_) {
+    const Trial& trial = trials_.at(observation.number);
+    observation = ToObservation(trial, trial.record.params);
+  }
 }
 
 // Keeps what samplers may know of a trial that has ended.
@@ -151,6 +154,11 @@ Observation TrialCache::ToObservation(const Trial& trial, const Params& params) 
   Observation observation = Observation::Of(space_, trial.record.number, params, Losses(trial.record));
   observation.violations = Violations(trial.record);
   observation.state = trial.state;
+  if (by_run_) {
+    const TrialState state = trial.record.state;
+    observation.repeatable = state == TrialState::kFailed || state == TrialState::kPruned;
+    if (!(params == trial.proposal)) observation.suggested = space_.ToDraw(trial.proposal);
+  }
   return observation;
 }
 

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from strop import _tune
 from strop.tune.integrations.optuna_space import LearntSpace, SeenTrial, union_space
 from strop.tune.samplers import Sampler, make_sampler
-from strop.tune.study import Exhausted
+from strop.tune.study import Exhausted, checked_seed
 
 __all__ = ["OptunaSampler"]
 
@@ -35,11 +35,11 @@ class OptunaSampler(BaseSampler):
     Failed trials count as bad ones, and so do those whose value is not finite; pruned ones by their last value.
     """
 
-    def __init__(self, sampler: str | Sampler = "auto", seed: int = 0, *,
+    def __init__(self, sampler: str | Sampler = "auto", seed: int | None = 0, *,
                  constraints_func: Callable[..., Sequence[float]] | None = None):
         make_sampler(sampler)  # an error is due now
         self._sampler = sampler
-        self._seed = seed
+        self._seed = checked_seed(seed)
         self._constraints_func = constraints_func
 
     def infer_relative_search_space(self, study, trial) -> dict[str, BaseDistribution]:
