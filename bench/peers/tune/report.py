@@ -1,9 +1,10 @@
-"""The kept runs as a page.
+"""The kept runs of the peers as a page, beside runs of Strop's default that are made now.
 
-    .venv/bin/python bench/peers/tune/report.py > docs/tune_peers.md
+    PYTHONPATH=build/dev .venv/bin/python bench/peers/tune/report.py > docs/tune_peers.md
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -13,17 +14,18 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 import results  # noqa: E402
 import summary  # noqa: E402
 from problems import suites  # noqa: E402
-from studies import complete, milliseconds  # noqa: E402
+from studies import complete, milliseconds, run_all  # noqa: E402
 
-INTRODUCTION = """# tune's peers
+INTRODUCTION = """# tune beside its peers
 
-Made by `bench/peers/tune/report.py` from the runs of `bench/peers/results/tune.parquet`. How each tuner is set up is in
-the docstring of its driver, `bench/peers/tune/NAME_tuner.py`; the problems are listed in `bench/problems/suites.py`. A
+Made by `bench/peers/tune/report.py` from the peers' runs in `bench/peers/results/tune.parquet` and Strop's of the same
+problems and seeds. How each tuner is set up is in the docstring of its driver, `bench/peers/tune/NAME_tuner.py`; the problems are listed in `bench/problems/suites.py`. A
 study asks and tells one trial at a time, on one thread. Ranks are among the peers of a table, 1 the best; in brackets the
 95% interval over seeds. Regret is the mean over problems and seeds, 1 where the best tenth of random trials begins. A
 suggestion's time, the telling before it included, is the median of all trials.
 """
 COUNTS = (10, 25, 50, 100, 200)
+OURS = "strop:auto"
 
 
 def peers_of(runs, problems, trials):
@@ -38,6 +40,8 @@ def table(problems, trials):
     peers, seeds = peers_of(runs, problems, trials)
     if len(peers) < 2 or not seeds:
         return
+    runs |= run_all([OURS], problems, seeds, trials, len(os.sched_getaffinity(0)))
+    peers.append(OURS)
     regrets = summary.at(runs, peers, problems, seeds, trials)
     ranks, regret = summary.mean_ranks(regrets), summary.normalised(regrets, problems)
     low, high = summary.interval(summary.resampled_ranks(regrets))

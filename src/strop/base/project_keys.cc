@@ -55,7 +55,8 @@ std::vector<Key> MakeKeys() {
   Section(keys, "tune", &Project::tune)
       .Add("study", &TuneSection::study, Name(), "name of the study in the store; the same name resumes it")
       .Add("storage", &TuneSection::storage, Text(),
-           "store that holds it: a path, relative to this file, sqlite:///PATH or postgresql://user@host/db; empty: "
+           "store that holds it: a path, relative to this file, sqlite:///PATH or postgresql://user@host/db; "
+           "empty: "
            "strop.db of the loop's directory")
       .Add("trials", &TuneSection::trials, Whole(1, 1'000'000), "trials of the study")
       .Add("jobs", &TuneSection::jobs, Whole(1, 1024), "trainers at a time")

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/rng.h"
+#include "strop/engine/kernels/trees/test_trees.h"
 
 namespace strop::engine {
 namespace {
@@ -16,50 +17,6 @@ namespace {
 using model::LeafOf;
 using model::TreeEnsemble;
 using Mode = TreeEnsemble::Mode;
-
-constexpr Mode kOrders[] = {Mode::kLessEqual, Mode::kLess, Mode::kGreaterEqual, Mode::kGreater};
-
-// Thresholds among few values, so that rows meet them exactly; every leaf has its own vote.
-TreeEnsemble RandomTrees(Rng& rng, int count, int depth, int64_t features, int64_t spread = 1) {
-  TreeEnsemble trees;
-  trees.features = features * spread;
-  for (int t = 0; t < count; ++t) {
-    const auto first = trees.splits.size();
-    trees.roots.push_back(static_cast<int32_t>(first));
-    std::vector<int> levels = {0};
-    for (size_t at = 0; at < levels.size(); ++at) {
-      TreeEnsemble::Split split;
-      if (levels[at] == depth || rng.Below(6) == 0) {
-        split.yes = static_cast<int32_t>(trees.votes.size());
-        split.no = split.yes + 1;
-        trees.votes.push_back({0, rng.Normal()});
-      } else {
-        split.mode = kOrders[rng.Below(4)];
-        split.nan_is_yes = rng.Below(2) == 0;
-        split.feature = static_cast<int64_t>(rng.Below(static_cast<uint64_t>(features))) * spread;
-        split.threshold = 0.1 * static_cast<double>(rng.Below(9)) - 0.4;
-        split.yes = static_cast<int32_t>(first + levels.size());
-        split.no = split.yes + 1;
-        levels.insert(levels.end(), 2, levels[at] + 1);
-      }
-      trees.splits.push_back(split);
-    }
-  }
-  return trees;
-}
-
-std::vector<float> RandomRows(Rng& rng, int64_t size) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  std::vector<float> x(static_cast<size_t>(size));
-  for (float& value : x) {
-    const uint64_t kind = rng.Below(12);
-    value = kind == 0   ? std::nanf("")
-            : kind == 1 ? kInfinity
-            : kind == 2 ? -kInfinity
-                        : static_cast<float>(0.1 * static_cast<double>(rng.Below(9)) - 0.4);
-  }
-  return x;
-}
 
 // The vote of every pair of a tree and a row, tree by tree.
 std::vector<double> Votes(const TreeKernel& kernel, const PackedTrees& packed, const std::vector<float>& x,
