@@ -100,7 +100,8 @@ def main():
         for peer in (peer for peer in peers if not peer.startswith("strop:")):
             with Peer(peer, log) as child:
                 versions[peer] = child.versions()
-        print(f"{results.store(versions, 'run.py ' + ' '.join(sys.argv[1:]))} runs in {results.STORED.name}")
+        command = f"run.py --peers {' '.join(peers)} --suite {arguments.suite} --seeds {arguments.seeds} --trials {arguments.trials}"
+        print(f"{results.store(versions, command)} runs in {results.STORED.name}")
     seeds = complete(runs, peers, problems, seeds)
     if not seeds:
         raise SystemExit("no seed has been run by every peer on every problem")
