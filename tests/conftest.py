@@ -1,12 +1,16 @@
 """What every test finds: the build under test, its verbs, and Fashion-MNIST."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import postgres_server
 import pytest
+
+# In the background of a shell Ctrl-C is ignored, which processes hand on; what tests start must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = (ROOT / os.environ.get("STROP_BUILD", "build/dev")).resolve()

@@ -42,6 +42,8 @@ BROKEN = {
                "the shares sum to 1.3"),
     "condition": ("[tune.space]\na = { type = 'int', low = 1, high = 2, when = { b = 1 } }\n",
                   "strop.toml:2: [tune.space.a.when] b = 1: no parameter of that name"),
+    "constraint": ("[tune]\nconstraints = ['a = 1']\n[tune.space]\na = { type = 'int', low = 1, high = 2 }\n",
+                   'strop.toml: [tune] constraint "a = 1": = sets a value'),
     "address": ('[serve]\nhttp = "8000"\n', 'strop.toml:2: [serve] http = "8000": expected "HOST:PORT"'),
 }
 

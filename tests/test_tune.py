@@ -440,6 +440,15 @@ def test_two_at_once_count_the_studys_trials(project, strop_bin):
     assert len(trials_of(file)) == 6 and json.loads(printed[1])["trials"] in (5, 6)  # the other's last may still run
 
 
+def test_another_metric_is_another_study(project, strop_bin):
+    command = ["--", "sh", "-c", "echo loss=1; echo acc=2"]
+    assert subprocess.run([strop_bin / "strop-tune", project(trials=1), *command], capture_output=True).returncode == 0
+    file = project(trials=2, metric="acc")
+    run = subprocess.run([strop_bin / "strop-tune", file, *command], capture_output=True, text=True)
+    assert run.returncode == 1 and 'was made for the metric "loss", not "acc"' in run.stderr
+    assert [trial.value for trial in trials_of(file)] == [1]
+
+
 def test_a_storage_is_relative_to_its_project(project, strop_bin, tmp_path):
     for storage in ["plain.db", "sqlite:///url.db"]:
         file = project(trials=1, storage=storage)

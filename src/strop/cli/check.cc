@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "strop/base/error.h"
 #include "strop/base/project.h"
 #include "strop/cli/verb.h"
+#include "strop/tune/space.h"
 
 namespace {
 
@@ -37,6 +39,15 @@ nlohmann::json KeysJson() {
   return out;
 }
 
+// Conditions and constraints, which tie parameters together.
+void CheckSpace(const std::string& file, const Project& project) {
+  try {
+    strop::tune::Space::FromProject(project.tune);
+  } catch (const strop::Error& error) {
+    throw strop::Error(error.code(), fmt::format("{}: [tune] {}", file, error.what()));
+  }
+}
+
 std::string Summary(const std::string& file, const Project& project) {
   const auto or_none = [](const std::string& text) { return text.empty() ? "none named" : text; };
   return fmt::format(
@@ -66,6 +77,7 @@ int main(int argc, char** argv) {
           return 0;
         }
         const Project project = Project::Load(file);
+        CheckSpace(file, project);
         nlohmann::json result = {{"ok", true}, {"file", project.file.string()}};
         result["project"] = strop::ProjectJson(project);
         console.Result(result, Summary(file, project));

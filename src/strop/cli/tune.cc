@@ -69,6 +69,7 @@ tune::Study OpenStudy(const Project& project) {
   tune::StudyOptions options = StudyOf(project);
   options.space = tune::Space::FromProject(project.tune);
   options.directions = {project.tune.direction};
+  options.metric = project.tune.metric;
   return tune::Study(std::move(options));
 }
 

@@ -49,7 +49,8 @@ ALTER TABLE trials ADD COLUMN sampler TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE trials ADD COLUMN sampler_state TEXT NOT NULL DEFAULT '';
 )",
-                                        "ALTER TABLE study DROP COLUMN revision"}};
+                                        "ALTER TABLE study DROP COLUMN revision",
+                                        "ALTER TABLE study ADD COLUMN metric TEXT NOT NULL DEFAULT ''"}};
 
 // Stable across machines and releases, unlike std::hash.
 uint64_t HashName(std::string_view name) {
@@ -121,8 +122,8 @@ struct Study::Impl {
   void CreateOrLoad() {
     bool found = false;
     std::vector<std::string> directions;
-    std::string space_text;
-    db.Query("SELECT id, direction, seed, space, by_run FROM study WHERE name = ?", {options.name},
+    std::string space_text, metric;
+    db.Query("SELECT id, direction, seed, space, by_run, metric FROM study WHERE name = ?", {options.name},
              [&](const Row& row) {
                found = true;
                id = row.Int(0);
@@ -130,15 +131,18 @@ struct Study::Impl {
                seed = std::stoull(row.Text(2));
                space_text = row.Text(3);
                by_run = row.Int(4) != 0;
+               metric = row.Text(5);
              });
     if (!found && options.must_exist)
       throw Error(Code::kNotFound, fmt::format("study \"{}\" is not in {}", options.name, db.where()));
     if (!found) {
       seed = options.seed;
       by_run = options.space.empty();
-      db.Run("INSERT INTO study (name, direction, seed, space, by_run, created) VALUES (?, ?, ?, ?, ?, ?)",
-             {options.name, DirectionsText(options.directions), std::to_string(seed), options.space.ToText(),
-              int64_t{by_run}, store::UnixTime()});
+      db.Run(
+          "INSERT INTO study (name, direction, seed, space, by_run, metric, created) VALUES (?, ?, ?, ?, ?, "
+          "?, ?)",
+          {options.name, DirectionsText(options.directions), std::to_string(seed), options.space.ToText(),
+           int64_t{by_run}, options.metric, store::UnixTime()});
       id = std::get<int64_t>(*db.Scalar("SELECT id FROM study WHERE name = ?", {options.name}));
       cache = TrialCache(id, options.directions, options.space.ToText(), by_run);
       Log("study", {{"direction", DirectionsText(options.directions)}, {"seed", seed}});
@@ -154,6 +158,10 @@ struct Study::Impl {
       throw Error(Code::kInvalidArgument,
                   fmt::format("study \"{}\" was made to {}, not to {}: choose another name", options.name,
                               DirectionsText(directions), DirectionsText(options.directions)));
+    if (!metric.empty() && !options.metric.empty() && metric != options.metric)
+      throw Error(Code::kInvalidArgument,
+                  fmt::format("study \"{}\" was made for the metric \"{}\", not \"{}\": choose another name",
+                              options.name, metric, options.metric));
     cache = TrialCache(id, directions, std::move(space_text), by_run);
     if (by_run && !options.space.empty())
       throw Error(

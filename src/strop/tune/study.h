@@ -52,6 +52,7 @@ struct StudyOptions {
   bool must_exist =
       false;  // throws kNotFound when it is not there; space and directions are then the stored ones
   std::shared_ptr<const Sampler> own_sampler = nullptr;  // if there is one, `sampler` is not looked at
+  std::string metric = {};                               // what the value is called, where that is known
 };
 
 // A search, in a store. Whatever Ask, Report, Tell have returned from is on disk and survives kill -9.
@@ -67,7 +68,8 @@ class STROP_API Study {
   static constexpr int64_t kMaxAttempts = 3;
 
   // Creates or continues. When it continues, the stored seed holds. Throws kAlreadyExists when it is there
-  // and load_if_exists is false; kInvalidArgument when it is there with another space or other directions.
+  // and load_if_exists is false; kInvalidArgument when it is there with another space, metric or other
+  // directions.
   explicit Study(StudyOptions options);
   Study(Study&&) noexcept;
   ~Study();

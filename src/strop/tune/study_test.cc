@@ -462,6 +462,7 @@ TEST_F(StudyTest, AStoreOfAnEarlyStropIsTakenOn) {
     store::Database database = store::Database::Open(options.storage);
     database.Run("DELETE FROM migrations WHERE room = 'tune' AND step > 2");
     database.Run("ALTER TABLE study ADD COLUMN revision INTEGER NOT NULL DEFAULT 0");
+    database.Run("ALTER TABLE study DROP COLUMN metric");
     database.Run("UPDATE trials SET violations = '[1.5]'");
     database.Run("DELETE FROM events WHERE event = 'ask'");
   }
