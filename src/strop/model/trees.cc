@@ -25,22 +25,6 @@ constexpr int64_t kMostFeatures = 1 << 24;
   throw Error(Code::kUnsupported, fmt::format("node {} ({}): {}", node.name, node.op, message));
 }
 
-// A list of floats, or of doubles by the attribute's name and _as_tensor.
-std::vector<double> Numbers(const Node& node, const std::string& name) {
-  if (const auto found = node.attributes.find(name); found != node.attributes.end()) {
-    if (const auto* floats = std::get_if<std::vector<float>>(&found->second))
-      return {floats->begin(), floats->end()};
-    ThrowNode(node, fmt::format("the attribute {} is no list of floats", name));
-  }
-  const auto found = node.attributes.find(name + "_as_tensor");
-  if (found == node.attributes.end()) return {};
-  const auto* tensor = std::get_if<Tensor>(&found->second);
-  if (!tensor) ThrowNode(node, fmt::format("the attribute {}_as_tensor is no tensor", name));
-  const Tensor doubles = tensor->Cast(DType::kF64);
-  const auto values = doubles.As<double>();
-  return {values.begin(), values.end()};
-}
-
 std::vector<double> TensorNumbers(const Node& node, const std::string& name) {
   const auto found = node.attributes.find(name);
   if (found == node.attributes.end()) return {};
@@ -49,6 +33,15 @@ std::vector<double> TensorNumbers(const Node& node, const std::string& name) {
   const Tensor doubles = tensor->Cast(DType::kF64);
   const auto values = doubles.As<double>();
   return {values.begin(), values.end()};
+}
+
+// A list of floats, or of doubles by the attribute's name and _as_tensor.
+std::vector<double> Numbers(const Node& node, const std::string& name) {
+  const auto found = node.attributes.find(name);
+  if (found == node.attributes.end()) return TensorNumbers(node, name + "_as_tensor");
+  const auto* floats = std::get_if<std::vector<float>>(&found->second);
+  if (!floats) ThrowNode(node, fmt::format("the attribute {} is no list of floats", name));
+  return {floats->begin(), floats->end()};
 }
 
 std::vector<std::string> Texts(const Node& node, const std::string& name) {
@@ -75,14 +68,6 @@ Mode ParseMode(const Node& node, std::string_view text) {
   for (const auto& [name, mode] : kModes)
     if (text == name) return mode;
   Refuse(node, fmt::format("the mode {}", text));
-}
-
-TreeEnsemble::Transform ParseTransform(const Node& node, std::string_view text) {
-  if (text == "NONE") return TreeEnsemble::Transform::kNone;
-  if (text == "LOGISTIC") return TreeEnsemble::Transform::kLogistic;
-  if (text == "SOFTMAX") return TreeEnsemble::Transform::kSoftmax;
-  if (text == "SOFTMAX_ZERO") return TreeEnsemble::Transform::kSoftmaxZero;
-  Refuse(node, fmt::format("the post_transform {}", text));
 }
 
 TreeEnsemble::Aggregate ParseAggregate(const Node& node, std::string_view text) {
@@ -194,68 +179,95 @@ class TupleReader {
 };
 
 // As TreeEnsemble (since ai.onnx.ml 5) lists them: inner nodes by position, leaves apart.
-void ReadSplitLists(const Node& node, TreeEnsemble& trees) {
-  const std::vector<int64_t> roots = node.Ints("tree_roots"), features = node.Ints("nodes_featureids"),
-                             yes = node.Ints("nodes_truenodeids"), no = node.Ints("nodes_falsenodeids"),
-                             yes_leaf = node.Ints("nodes_trueleafs"), no_leaf = node.Ints("nodes_falseleafs"),
-                             nan_is_yes = node.Ints("nodes_missing_value_tracks_true"),
-                             targets = node.Ints("leaf_targetids");
-  const std::vector<double> thresholds = TensorNumbers(node, "nodes_splits"),
-                            modes = TensorNumbers(node, "nodes_modes"),
-                            weights = TensorNumbers(node, "leaf_weights");
-  const size_t count = features.size();
-  CheckSize(node, "nodes_splits", thresholds.size(), count);
-  CheckSize(node, "nodes_modes", modes.size(), count);
-  CheckSize(node, "nodes_truenodeids", yes.size(), count);
-  CheckSize(node, "nodes_falsenodeids", no.size(), count);
-  CheckSize(node, "nodes_trueleafs", yes_leaf.size(), count);
-  CheckSize(node, "nodes_falseleafs", no_leaf.size(), count);
-  CheckSize(node, "leaf_weights", weights.size(), targets.size());
-  if (!nan_is_yes.empty()) CheckSize(node, "nodes_missing_value_tracks_true", nan_is_yes.size(), count);
-  constexpr Mode kModes[] = {Mode::kLessEqual, Mode::kLess,  Mode::kGreaterEqual,
-                             Mode::kGreater,   Mode::kEqual, Mode::kNotEqual};
+class ListReader {
+ public:
+  explicit ListReader(const Node& node)
+      : node_(node),
+        roots_(node.Ints("tree_roots")),
+        features_(node.Ints("nodes_featureids")),
+        yes_(node.Ints("nodes_truenodeids")),
+        no_(node.Ints("nodes_falsenodeids")),
+        yes_leaf_(node.Ints("nodes_trueleafs")),
+        no_leaf_(node.Ints("nodes_falseleafs")),
+        nan_is_yes_(node.Ints("nodes_missing_value_tracks_true")),
+        targets_(node.Ints("leaf_targetids")),
+        thresholds_(TensorNumbers(node, "nodes_splits")),
+        modes_(TensorNumbers(node, "nodes_modes")),
+        weights_(TensorNumbers(node, "leaf_weights")) {
+    const size_t count = features_.size();
+    CheckSize(node, "nodes_splits", thresholds_.size(), count);
+    CheckSize(node, "nodes_modes", modes_.size(), count);
+    CheckSize(node, "nodes_truenodeids", yes_.size(), count);
+    CheckSize(node, "nodes_falsenodeids", no_.size(), count);
+    CheckSize(node, "nodes_trueleafs", yes_leaf_.size(), count);
+    CheckSize(node, "nodes_falseleafs", no_leaf_.size(), count);
+    CheckSize(node, "leaf_weights", weights_.size(), targets_.size());
+    if (!nan_is_yes_.empty()) CheckSize(node, "nodes_missing_value_tracks_true", nan_is_yes_.size(), count);
+  }
+
+  void Read(TreeEnsemble& trees) const {
+    for (const int64_t top : roots_) {
+      const auto root = trees.splits.size();
+      trees.roots.push_back(static_cast<int32_t>(root));
+      std::vector<Item> pending = {{top, false}};
+      trees.splits.emplace_back();
+      for (size_t at = 0; at < pending.size(); ++at) {
+        // Trees have no node in common, so there are at most as many as are listed, and leaves below them.
+        if (trees.splits.size() > 2 * features_.size() + roots_.size())
+          ThrowNode(node_, "its nodes are no trees");
+        const auto [id, leaf] = pending[at];
+        const TreeEnsemble::Split split = leaf ? Leaf(id, trees) : Inner(id, trees, pending);
+        trees.splits[root + at] = split;
+      }
+    }
+  }
+
+ private:
   struct Item {
     int64_t id;
     bool leaf;
   };
-  for (const int64_t top : roots) {
-    const auto root = static_cast<int32_t>(trees.splits.size());
-    // One inner node whose children are the same leaf stands for a tree of that leaf.
-    std::vector<Item> pending = {{top, false}};
-    trees.splits.emplace_back();
-    for (size_t at = 0; at < pending.size(); ++at) {
-      // Trees have no node in common, so there are at most as many as are listed, and leaves below them.
-      if (trees.splits.size() > 2 * count + roots.size()) ThrowNode(node, "its nodes are no trees");
-      const auto [id, leaf] = pending[at];
-      const size_t most = leaf ? targets.size() : count;
-      if (id < 0 || id >= static_cast<int64_t>(most))
-        ThrowNode(node, fmt::format("there is no {} {}", leaf ? "leaf" : "node", id));
-      const auto i = static_cast<size_t>(id);
-      TreeEnsemble::Split split;
-      if (leaf) {
-        if (targets[i] < 0 || targets[i] >= trees.targets)
-          ThrowNode(node, fmt::format("a leaf is of target {}, of {}", targets[i], trees.targets));
-        split.yes = static_cast<int32_t>(trees.votes.size());
-        trees.votes.push_back({static_cast<int32_t>(targets[i]), weights[i]});
-        split.no = split.yes + 1;
-      } else {
-        if (!(modes[i] >= 0 && modes[i] < static_cast<double>(std::size(kModes))))
-          Refuse(node, fmt::format("the mode {}", modes[i]));
-        split.mode = kModes[static_cast<size_t>(modes[i])];
-        split.feature = features[i];
-        split.threshold = thresholds[i];
-        split.nan_is_yes = !nan_is_yes.empty() && nan_is_yes[i] != 0;
-        split.yes = static_cast<int32_t>(trees.splits.size());
-        split.no = split.yes + 1;
-        pending.push_back({yes[i], yes_leaf[i] != 0});
-        pending.push_back({no[i], no_leaf[i] != 0});
-        trees.splits.resize(trees.splits.size() + 2);
-      }
-      trees.splits[static_cast<size_t>(root) + at] = split;
-    }
-    trees.roots.push_back(root);
+
+  size_t Place(int64_t id, size_t count, const char* what) const {
+    if (id < 0 || id >= static_cast<int64_t>(count))
+      ThrowNode(node_, fmt::format("there is no {} {}", what, id));
+    return static_cast<size_t>(id);
   }
-}
+
+  TreeEnsemble::Split Leaf(int64_t id, TreeEnsemble& trees) const {
+    const size_t i = Place(id, targets_.size(), "leaf");
+    if (targets_[i] < 0 || targets_[i] >= trees.targets)
+      ThrowNode(node_, fmt::format("a leaf is of target {}, of {}", targets_[i], trees.targets));
+    TreeEnsemble::Split split;
+    split.yes = static_cast<int32_t>(trees.votes.size());
+    split.no = split.yes + 1;
+    trees.votes.push_back({static_cast<int32_t>(targets_[i]), weights_[i]});
+    return split;
+  }
+
+  TreeEnsemble::Split Inner(int64_t id, TreeEnsemble& trees, std::vector<Item>& pending) const {
+    constexpr Mode kModes[] = {Mode::kLessEqual, Mode::kLess,  Mode::kGreaterEqual,
+                               Mode::kGreater,   Mode::kEqual, Mode::kNotEqual};
+    const size_t i = Place(id, features_.size(), "node");
+    if (!(modes_[i] >= 0 && modes_[i] < static_cast<double>(std::size(kModes))))
+      Refuse(node_, fmt::format("the mode {}", modes_[i]));
+    TreeEnsemble::Split split;
+    split.mode = kModes[static_cast<size_t>(modes_[i])];
+    split.feature = features_[i];
+    split.threshold = thresholds_[i];
+    split.nan_is_yes = !nan_is_yes_.empty() && nan_is_yes_[i] != 0;
+    split.yes = static_cast<int32_t>(trees.splits.size());
+    split.no = split.yes + 1;
+    pending.push_back({yes_[i], yes_leaf_[i] != 0});
+    pending.push_back({no_[i], no_leaf_[i] != 0});
+    trees.splits.resize(trees.splits.size() + 2);
+    return split;
+  }
+
+  const Node& node_;
+  const std::vector<int64_t> roots_, features_, yes_, no_, yes_leaf_, no_leaf_, nan_is_yes_, targets_;
+  const std::vector<double> thresholds_, modes_, weights_;
+};
 
 void ReadClassifier(const Node& node, TreeEnsemble& trees) {
   if (node.attributes.contains("classlabels_strings")) Refuse(node, "labels that are strings");
@@ -272,8 +284,7 @@ void ReadClassifier(const Node& node, TreeEnsemble& trees) {
   trees.one_class = trees.targets == 2 && voted.size() == 1;
   if (!trees.one_class) return;
   trees.class_voted = *voted.begin();
-  const bool plain = trees.transform == TreeEnsemble::Transform::kNone ||
-                     trees.transform == TreeEnsemble::Transform::kLogistic;
+  const bool plain = trees.transform == ScoreTransform::kNone || trees.transform == ScoreTransform::kLogistic;
   if (!plain) Refuse(node, "the post_transform of two classes of which one is voted for");
   if (trees.base_values.size() > 1 || (trees.class_voted == 1 && !trees.base_values.empty()))
     Refuse(node, "the base_values of two classes of which one is voted for");
@@ -281,7 +292,7 @@ void ReadClassifier(const Node& node, TreeEnsemble& trees) {
 
 void ReadRegressor(const Node& node, TreeEnsemble& trees) {
   constexpr std::string_view kAggregates[] = {"AVERAGE", "SUM", "MIN", "MAX"};
-  constexpr std::string_view kTransforms[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
+  const std::string kTransforms[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
   trees.targets = node.Int("n_targets", 1);
   if (trees.targets < 1 || trees.targets > kMostFeatures)
     ThrowNode(node, fmt::format("{} targets", trees.targets));
@@ -291,14 +302,14 @@ void ReadRegressor(const Node& node, TreeEnsemble& trees) {
     if (transform < 0 || transform > 4) ThrowNode(node, fmt::format("the post_transform {}", transform));
     trees.aggregate = ParseAggregate(node, kAggregates[aggregate]);
     trees.transform = ParseTransform(node, kTransforms[transform]);
-    ReadSplitLists(node, trees);
+    ListReader(node).Read(trees);
   } else {
     trees.aggregate = ParseAggregate(node, node.Text("aggregate_function", "SUM"));
     trees.transform = ParseTransform(node, node.Text("post_transform", "NONE"));
     trees.base_values = Numbers(node, "base_values");
     TupleReader(node, "target").Read(trees);
   }
-  if (trees.targets == 1 && trees.transform != TreeEnsemble::Transform::kNone)
+  if (trees.targets == 1 && trees.transform != ScoreTransform::kNone)
     Refuse(node, "a post_transform of one target");
 }
 
@@ -324,18 +335,10 @@ void Softmax(std::span<double> scores, bool zeros_stay) {
   for (double& score : scores) score /= sum;
 }
 
-void Apply(TreeEnsemble::Transform transform, std::span<double> scores) {
-  if (transform == TreeEnsemble::Transform::kLogistic) {
-    for (double& score : scores) score = Logistic(score);
-  } else if (transform != TreeEnsemble::Transform::kNone) {
-    Softmax(scores, transform == TreeEnsemble::Transform::kSoftmaxZero);
-  }
-}
-
 int64_t FinishOneClass(const TreeEnsemble& trees, std::span<double> scores) {
   const double base = trees.base_values.empty() ? 0 : trees.base_values[0];
   const double score = scores[static_cast<size_t>(trees.class_voted)] + base;
-  const bool logistic = trees.transform == TreeEnsemble::Transform::kLogistic;
+  const bool logistic = trees.transform == ScoreTransform::kLogistic;
   if (trees.class_voted == 1) {
     scores[0] = logistic ? 0.5 : 0;
     scores[1] = logistic ? Logistic(score) : score;
@@ -350,6 +353,22 @@ int64_t FinishOneClass(const TreeEnsemble& trees, std::span<double> scores) {
 }
 
 }  // namespace
+
+ScoreTransform ParseTransform(const Node& node, const std::string& text) {
+  if (text == "NONE") return ScoreTransform::kNone;
+  if (text == "LOGISTIC") return ScoreTransform::kLogistic;
+  if (text == "SOFTMAX") return ScoreTransform::kSoftmax;
+  if (text == "SOFTMAX_ZERO") return ScoreTransform::kSoftmaxZero;
+  Refuse(node, fmt::format("the post_transform {}", text));
+}
+
+void Apply(ScoreTransform transform, std::span<double> scores) {
+  if (transform == ScoreTransform::kLogistic) {
+    for (double& score : scores) score = Logistic(score);
+  } else if (transform != ScoreTransform::kNone) {
+    Softmax(scores, transform == ScoreTransform::kSoftmaxZero);
+  }
+}
 
 bool IsTreeEnsemble(const Node& node) noexcept {
   return node.domain == "ai.onnx.ml" && (node.op == "TreeEnsemble" || node.op == "TreeEnsembleClassifier" ||

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -9,12 +10,18 @@
 
 namespace strop::model {
 
+// What operators of ai.onnx.ml make of the scores of a row, their attribute post_transform. SOFTMAX_ZERO
+// leaves zeros.
+enum class ScoreTransform : uint8_t { kNone, kLogistic, kSoftmax, kSoftmaxZero };
+// Throws kUnsupported naming the node for another, PROBIT among them.
+STROP_API ScoreTransform ParseTransform(const Node& node, const std::string& text);
+STROP_API void Apply(ScoreTransform transform, std::span<double> scores);
+
 // The trees of a TreeEnsembleRegressor, TreeEnsembleClassifier or TreeEnsemble node (ai.onnx.ml), checked:
 // children come after their parent, and every path ends in a leaf.
 struct STROP_API TreeEnsemble {
   enum class Mode : uint8_t { kLessEqual, kLess, kGreaterEqual, kGreater, kEqual, kNotEqual, kLeaf };
   enum class Aggregate : uint8_t { kSum, kAverage, kMin, kMax };
-  enum class Transform : uint8_t { kNone, kLogistic, kSoftmax, kSoftmaxZero };
 
   struct Split {
     Mode mode = Mode::kLeaf;
@@ -36,7 +43,7 @@ struct STROP_API TreeEnsemble {
   int64_t targets = 1;   // scores of a row
   int64_t features = 0;  // columns of x that are needed
   Aggregate aggregate = Aggregate::kSum;
-  Transform transform = Transform::kNone;
+  ScoreTransform transform = ScoreTransform::kNone;
   std::vector<double> base_values;  // one a target, or none
   // Of a classifier, one a target.
   std::vector<int64_t> labels;

@@ -148,7 +148,7 @@ TEST(TreesTest, OfSeveralClassesTheFirstOnTopWins) {
   trees.labels = {5, 7, 9};
   std::vector<double> scores = {0, -1, -1};
   EXPECT_EQ(FinishScores(trees, scores, std::vector<uint8_t>{0, 1, 1}), 7);  // none voted for the first
-  trees.transform = TreeEnsemble::Transform::kSoftmax;
+  trees.transform = ScoreTransform::kSoftmax;
   scores = {1, 1, 1};
   EXPECT_EQ(FinishScores(trees, scores, std::vector<uint8_t>{1, 1, 1}), 5);
   EXPECT_THAT(scores, ElementsAre(testing::DoubleEq(1.0 / 3), testing::DoubleEq(1.0 / 3),

@@ -280,20 +280,8 @@ Results ArrayFeatureExtractor(const Call& call) {
   return {y};
 }
 
-double LogisticOf(double x) { return 1 / (1 + std::exp(-x)); }
-
-void Transform(const Call& call, std::span<double> scores) {
-  const std::string transform = call.node.Text("post_transform", "NONE");
-  if (transform == "LOGISTIC") {
-    for (double& score : scores) score = LogisticOf(score);
-  } else if (transform == "SOFTMAX") {
-    const double top = *std::max_element(scores.begin(), scores.end());
-    double sum = 0;
-    for (double& score : scores) sum += score = std::exp(score - top);
-    for (double& score : scores) score /= sum;
-  } else if (transform != "NONE") {
-    call.Refuse(fmt::format("the post_transform {}", transform));
-  }
+ScoreTransform TransformOf(const Call& call) {
+  return ParseTransform(call.node, call.node.Text("post_transform", "NONE"));
 }
 
 // x times the rows of `coefficients`, plus the intercepts.
@@ -323,7 +311,8 @@ Results LinearRegressor(const Call& call) {
   const auto targets = static_cast<size_t>(std::max<int64_t>(1, call.node.Int("targets", 1)));
   const Tensor y = Linear(call, targets);
   const auto scores = y.As<double>();
-  for (size_t at = 0; at < scores.size(); at += targets) Transform(call, scores.subspan(at, targets));
+  const ScoreTransform transform = TransformOf(call);
+  for (size_t at = 0; at < scores.size(); at += targets) Apply(transform, scores.subspan(at, targets));
   return {y.Cast(DType::kF32)};
 }
 
@@ -334,9 +323,9 @@ Results LinearClassifier(const Call& call) {
   const size_t targets = Floats(call, "intercepts").size();
   if (labels.size() < 2 || (targets != labels.size() && !(targets == 1 && labels.size() == 2)))
     call.Refuse(fmt::format("{} labels and {} intercepts", labels.size(), targets));
-  const std::string transform = call.node.Text("post_transform", "NONE");
-  if (targets == 1 && transform != "NONE" && transform != "LOGISTIC")
-    call.Refuse(fmt::format("the post_transform {} of one score for two labels", transform));
+  const ScoreTransform transform = TransformOf(call);
+  if (targets == 1 && transform != ScoreTransform::kNone && transform != ScoreTransform::kLogistic)
+    call.Refuse("the post_transform of one score for two labels");
   const Tensor linear = Linear(call, targets);
   const auto count = static_cast<size_t>(linear.shape()[0]), classes = labels.size();
   const Tensor y = Tensor::New(DType::kI64, {linear.shape()[0]});
@@ -346,14 +335,14 @@ Results LinearClassifier(const Call& call) {
     const auto scores = z.As<double>().subspan(r * classes, classes);
     if (targets == 1) {
       y.As<int64_t>()[r] = labels[given[0] > 0 ? 1 : 0];
-      const double positive = transform == "LOGISTIC" ? LogisticOf(given[0]) : given[0];
-      scores[0] = 1 - positive;
-      scores[1] = positive;
+      Apply(transform, given);
+      scores[0] = 1 - given[0];
+      scores[1] = given[0];
       continue;
     }
     std::ranges::copy(given, scores.begin());
     y.As<int64_t>()[r] = labels[static_cast<size_t>(std::ranges::max_element(scores) - scores.begin())];
-    Transform(call, scores);
+    Apply(transform, scores);
   }
   return {y, z.Cast(DType::kF32)};
 }
