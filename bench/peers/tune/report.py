@@ -19,10 +19,11 @@ from studies import complete, milliseconds, run_all  # noqa: E402
 INTRODUCTION = """# tune beside its peers
 
 Made by `bench/peers/tune/report.py` from the peers' runs in `bench/peers/results/tune.parquet` and Strop's of the same
-problems and seeds. How each tuner is set up is in the docstring of its driver, `bench/peers/tune/NAME_tuner.py`; the problems are listed in `bench/problems/suites.py`. A
-study asks and tells one trial at a time, on one thread. Ranks are among the peers of a table, 1 the best; in brackets the
-95% interval over seeds. Regret is the mean over problems and seeds, 1 where the best tenth of random trials begins. A
-suggestion's time, the telling before it included, is the median of all trials.
+problems and seeds. How each tuner is set up is in the docstring of its driver, `bench/peers/tune/NAME_tuner.py`; the
+problems are listed in `bench/problems/suites.py`. A study asks and tells one trial at a time, on one thread. Ranks are among
+the peers of a table, 1 the best; in brackets the 95% interval over seeds. Regret is the mean over problems and seeds, 1
+where the best tenth of random trials begins. A suggestion's time, the telling before it included, is the median of all
+trials.
 """
 COUNTS = (10, 25, 50, 100, 200)
 OURS = "strop:auto"
