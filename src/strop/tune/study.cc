@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <span>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -240,9 +241,9 @@ struct Study::Impl {
            cache.NextRevision(), id, number});
       db.Run("DELETE FROM reports WHERE study = ? AND number = ?", {id, number});
     } else {
-      const Suggestion suggestion = Propose(cache, number);
+      Suggestion suggestion = Propose(cache, number);
       const std::string proposal = ParamsText(suggestion.params);
-      cache.Suggested(suggestion.params, proposal);
+      cache.Suggested(std::move(suggestion.params), proposal);
       db.Run(
           "INSERT INTO trials (study, number, state, proposal, params, owner, attempts, started, revision, "
           "sampler, reason, sampler_state) VALUES (?, ?, 'running', ?, ?, ?, 1, ?, ?, ?, ?, ?)",

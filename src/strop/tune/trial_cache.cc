@@ -72,14 +72,13 @@ TrialCache TrialCache::AtItsStart() const {
   return TrialCache(id_, directions_, by_run_ ? Space().ToText() : space_text_, by_run_);
 }
 
-TrialCache::Trial TrialCache::ParseRow(const Row& row) const {
+TrialCache::Trial TrialCache::ParseRow(const Row& row) {
   Trial trial;
   TrialRecord& record = trial.record;
   record.number = row.Int(0);
   record.state = ParseState(row.Text(1));
   trial.proposal_text = row.Text(2);
   trial.params_text = row.Text(3);
-  TakeParams(trial);
   if (!row.IsNull(4)) record.values = {row.Real(4)};
   for (double value : ParseNumbers(row.Text(11))) record.values.push_back(value);
   record.violations = ParseViolations(row.Text(12));
@@ -91,22 +90,26 @@ TrialCache::Trial TrialCache::ParseRow(const Row& row) const {
   record.sampler = row.Text(13);
   record.reason = row.Text(14);
   trial.state = row.Text(15);
+  TakeParams(trial);  // last, as it takes from the trial that this one replaces
   return trial;
 }
 
-// Parses them, or takes them from where the same text was parsed before.
-void TrialCache::TakeParams(Trial& trial) const {
+// Parses them, or takes them away from where the same text was parsed before.
+void TrialCache::TakeParams(Trial& trial) {
   TrialRecord& record = trial.record;
   const auto known = trials_.find(record.number);
   const bool same = known != trials_.end() && known->second.proposal_text == trial.proposal_text;
   if (same)
-    trial.proposal = known->second.proposal;
+    trial.proposal = std::move(known->second.proposal);
+  else if (!suggested_text_.empty() && trial.proposal_text == suggested_text_)
+    trial.proposal = std::move(suggested_);
   else
-    trial.proposal = trial.proposal_text == suggested_text_ ? suggested_ : ParseParams(trial.proposal_text);
-  if (trial.params_text == trial.proposal_text)
+    trial.proposal = ParseParams(trial.proposal_text);
+  if (trial.proposal_text == suggested_text_) suggested_text_.clear();
+  if (same && known->second.params_text == trial.params_text)
+    record.params = std::move(known->second.record.params);
+  else if (trial.params_text == trial.proposal_text)
     record.params = trial.proposal;
-  else if (same && known->second.params_text == trial.params_text)
-    record.params = known->second.record.params;
   else
     record.params = ParseParams(trial.params_text);
 }
@@ -122,8 +125,8 @@ void TrialCache::Forget() {
 
 int64_t TrialCache::NextRevision() { return written_ = std::max(written_, seen_) + 1; }
 
-void TrialCache::Suggested(const Params& params, const std::string& text) {
-  suggested_ = params;
+void TrialCache::Suggested(Params params, const std::string& text) {
+  suggested_ = std::move(params);
   suggested_text_ = text;
 }
 

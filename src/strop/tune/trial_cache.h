@@ -42,7 +42,7 @@ class STROP_API TrialCache {
   // Of a transaction that has refreshed.
   int64_t NextRevision();
   // Spares parsing what this process is about to write.
-  void Suggested(const Params& params, const std::string& text);
+  void Suggested(Params params, const std::string& text);
   void SetSpace(std::string text);
 
   const Space& space() const noexcept { return space_; }
@@ -61,8 +61,8 @@ class STROP_API TrialCache {
   double MedianSeconds();
 
  private:
-  Trial ParseRow(const store::Row& row) const;
-  void TakeParams(Trial& trial) const;
+  Trial ParseRow(const store::Row& row);
+  void TakeParams(Trial& trial);
   void Observe(const Trial& trial);
   Observation ToObservation(const Trial& trial, const Params& params) const;
   std::vector<double> Violations(const TrialRecord& trial) const;
