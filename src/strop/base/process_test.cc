@@ -120,50 +120,38 @@ TEST(ProcessTest, TheDestructorKills) {
   EXPECT_FALSE(Runs(pid));
 }
 
-TEST(ProcessTest, ChildrenDieWithTheirParent) {
+// Of the process that `pid_of` answers, below a parent that starts one with the options and is killed.
+void ExpectItDiesWithTheParent(const ProcessOptions& options, pid_t (*pid_of)(Process&)) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   const pid_t parent = fork();
   if (parent == 0) {
-    ProcessOptions options;
-    options.command = {"sleep", "1000"};
     Process process(options);
-    const pid_t pid = process.pid();
+    const pid_t pid = pid_of(process);
     if (write(ends[1], &pid, sizeof pid) != sizeof pid) _exit(1);
     pause();
     _exit(0);
   }
-  pid_t child = 0;
-  ASSERT_EQ(read(ends[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
-  EXPECT_TRUE(Runs(child));
+  pid_t below = 0;
+  ASSERT_EQ(read(ends[0], &below, sizeof below), static_cast<ssize_t>(sizeof below));
+  EXPECT_TRUE(Runs(below));
   kill(parent, SIGKILL);
   waitpid(parent, nullptr, 0);
-  EXPECT_TRUE(Ends(child));
+  EXPECT_TRUE(Ends(below));
   close(ends[0]);
   close(ends[1]);
 }
 
+TEST(ProcessTest, ChildrenDieWithTheirParent) {
+  ProcessOptions options;
+  options.command = {"sleep", "1000"};
+  ExpectItDiesWithTheParent(options, [](Process& process) { return process.pid(); });
+}
+
 TEST(ProcessTest, ChildrenOfChildrenDieWithTheirParent) {
-  int ends[2];
-  ASSERT_EQ(pipe(ends), 0);
-  const pid_t parent = fork();
-  if (parent == 0) {
-    ProcessOptions options = Shell("sleep 1000 > /dev/null & echo $!; exec > /dev/null; wait");
-    options.capture_output = true;
-    Process process(options);
-    const pid_t pid = std::stoi(process.Output());
-    if (write(ends[1], &pid, sizeof pid) != sizeof pid) _exit(1);
-    pause();
-    _exit(0);
-  }
-  pid_t grandchild = 0;
-  ASSERT_EQ(read(ends[0], &grandchild, sizeof grandchild), static_cast<ssize_t>(sizeof grandchild));
-  EXPECT_TRUE(Runs(grandchild));
-  kill(parent, SIGKILL);
-  waitpid(parent, nullptr, 0);
-  EXPECT_TRUE(Ends(grandchild));
-  close(ends[0]);
-  close(ends[1]);
+  ProcessOptions options = Shell("sleep 1000 > /dev/null & echo $!; exec > /dev/null; wait");
+  options.capture_output = true;
+  ExpectItDiesWithTheParent(options, [](Process& process) -> pid_t { return std::stoi(process.Output()); });
 }
 
 TEST(ProcessTest, WhatAChildLeavesBehindLivesOn) {
