@@ -4,6 +4,7 @@
     open     {"space", "option", "seed", "trials", "changes" or "objectives"}: begins a study
     next     {"value"}: tells the value of the last configuration, or its values (null: there was none), and asks for
              another: {"params": null when there is none left, "seconds" that both took}
+    loop     {"trials"}: that many trials of the sum of squares, asked and told here: {"seconds" of all}
     change   {"option"}: goes on with another sampler
 
 A command that fails answers {"error"}. What a tuner prints goes to stderr.
@@ -44,6 +45,12 @@ class Child:
             self.tuner.tell(value)
         params = self.tuner.ask()
         return {"params": params, "seconds": time.perf_counter() - begin}
+
+    def loop(self, trials):
+        begin = time.perf_counter()
+        for _ in range(trials):
+            self.tuner.tell(sum(value * value for value in self.tuner.ask().values()))
+        return {"seconds": time.perf_counter() - begin}
 
     def change(self, option):
         self.tuner.change(option)

@@ -18,13 +18,14 @@ std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<u
 }
 
 uint64_t Rng::operator()() noexcept {
-  // A block of 128 bits gives draws 2k and 2k + 1.
-  const uint64_t block = position_ >> 1;
-  const auto out = Philox4x32({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                               static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
-                              {static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32)});
+  if (const uint64_t block = position_ >> 1; block != block_) {
+    block_ = block;
+    bits_ = Philox4x32({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                        static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
+                       {static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32)});
+  }
   const size_t half = (position_++ & 1) * 2;
-  return static_cast<uint64_t>(out[half + 1]) << 32 | out[half];
+  return static_cast<uint64_t>(bits_[half + 1]) << 32 | bits_[half];
 }
 
 double Rng::Uniform() noexcept { return static_cast<double>((*this)() >> 11) * 0x1p-53; }

@@ -39,6 +39,8 @@ class STROP_API Rng {
   uint64_t seed_;
   uint64_t stream_;
   uint64_t position_ = 0;
+  uint64_t block_ = UINT64_MAX;  // of draws 2k and 2k + 1, whose bits are known
+  std::array<uint32_t, 4> bits_{};
 };
 
 // One well-mixed 64-bit value of its arguments, for deriving seeds and streams.

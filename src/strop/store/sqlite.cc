@@ -173,8 +173,8 @@ class Sqlite final : public Backend {
     return found;
   }
 
-  void Begin() override { connection_.Execute("BEGIN IMMEDIATE"); }
-  void Commit() override { connection_.Execute("COMMIT"); }
+  void Begin() override { Write("BEGIN IMMEDIATE", {}); }
+  void Commit() override { Write("COMMIT", {}); }
   // SQLite may have rolled back by itself (disk full); this then fails harmlessly.
   void Rollback() noexcept override {
     sqlite3_exec(connection_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);

@@ -321,7 +321,8 @@ std::pair<double, double> Space::ShareAt(size_t parameter, double u) const noexc
 Params Space::FromDraw(std::span<const double> draw) const {
   Params params;
   for (size_t i = 0; i < parameters_.size(); ++i)
-    if (Active(i, params)) params[parameters_[i].name] = FromUnit(parameters_[i], draw[i]);
+    if (Active(i, params))
+      params.emplace_hint(params.end(), parameters_[i].name, FromUnit(parameters_[i], draw[i]));
   return params;
 }
 

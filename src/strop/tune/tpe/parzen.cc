@@ -13,7 +13,6 @@ namespace {
 using Eigen::ArrayXf;
 using Eigen::Index;
 using Eigen::MatrixXd;
-using Row = Eigen::Array<float, 1, Eigen::Dynamic>;
 
 constexpr double kWidth = 0.2;  // of a number's kernel, of one draw in many dimensions
 constexpr double kMinWidth = 0.01;
@@ -29,7 +28,7 @@ size_t Pick(const std::vector<double>& cumulative, double u) {
 }
 
 // log(sum(exp(values))).
-double LogSum(const Eigen::Array<float, 1, Eigen::Dynamic>& values) {
+double LogSum(const Eigen::Ref<const ArrayXf>& values) {
   if (values.size() == 0) return -INFINITY;
   const float top = values.maxCoeff();
   return top + std::log(static_cast<double>((values - top).exp().sum()));
@@ -45,7 +44,8 @@ double LogSum(double a, double b) {
 // width.
 class Inside {
  public:
-  void Subtract(const Row& centers, float scale, Row& from) {
+  void Subtract(const Eigen::Ref<const Eigen::Array<float, 1, Eigen::Dynamic>>& centers, float scale,
+                ArrayXf& from) {
     if (scale != scale_) Tabulate(scale);
     const auto last = static_cast<int>(table_.size()) - 2;
     const float per_unit = static_cast<float>(last + 1) / scale;
@@ -59,23 +59,21 @@ class Inside {
  private:
   void Tabulate(float scale) {
     scale_ = scale;
-    const Row centers = Row::LinSpaced(static_cast<Index>(std::ceil(16 * scale)) + 1, 0, scale);
+    const ArrayXf centers = ArrayXf::LinSpaced(static_cast<Index>(std::ceil(16 * scale)) + 1, 0, scale);
     table_ = (centers.erf() + (scale - centers).erf()).log();
   }
 
   float scale_ = 0;
-  Row table_;
+  ArrayXf table_;
 };
 
-// Two uniform numbers of [0, 1) in each 64 bits.
-ArrayXf Uniforms(Index count, Rng& rng) {
-  ArrayXf values(count);
-  for (Index i = 0; i < count; i += 2) {
+// With uniform numbers of [0, 1), two of each 64 bits.
+void Fill(ArrayXf& values, Rng& rng) {
+  for (Index i = 0; i < values.size(); i += 2) {
     const uint64_t bits = rng();
     values[i] = static_cast<float>(bits >> 40) * 0x1p-24f;
-    if (i + 1 < count) values[i + 1] = static_cast<float>((bits >> 16) & 0xffffff) * 0x1p-24f;
+    if (i + 1 < values.size()) values[i + 1] = static_cast<float>((bits >> 16) & 0xffffff) * 0x1p-24f;
   }
-  return values;
 }
 
 }  // namespace
@@ -161,7 +159,7 @@ void Parzen::FitNumbers(Kernels& kernels, Draws draws) const {
     row *= scale;
     // What of the normal density lies within [0, 1].
     const float log_height = std::log(scale * std::numbers::inv_sqrtpi_v<float> * 2);
-    kernels.base += log_height - row.square();
+    kernels.base += log_height - row.square().transpose();
     inside.Subtract(row, scale, kernels.base);
   }
 }
@@ -196,9 +194,9 @@ Eigen::ArrayXXf Parzen::LogKernels(const Kernels& kernels, const MatrixXd& draws
     x.row(d) = kernels.scales[d] * row.isNaN().select(0.0f, row);
   }
   // -|c - x|² of all pairs by one product.
-  Eigen::ArrayXXf log_kernels = 2 * (kernels.centers.matrix().transpose() * x).array();
-  log_kernels.colwise() += kernels.base.transpose();
-  log_kernels.rowwise() -= x.colwise().squaredNorm().array();
+  Eigen::ArrayXXf log_kernels(kernels.base.size(), draws.cols());
+  log_kernels.matrix().noalias() = 2 * kernels.centers.matrix().transpose() * x;
+  for (Index c = 0; c < draws.cols(); ++c) log_kernels.col(c) += kernels.base - x.col(c).squaredNorm();
   // Of two different indices the square is at least 1.
   for (Index d = 0; d < kernels.codes.rows(); ++d) {
     const size_t p = kernels.group.choices[static_cast<size_t>(d)];
@@ -217,14 +215,15 @@ Eigen::VectorXd Parzen::LogDensity(const MatrixXd& draws) const {
   std::vector<Eigen::ArrayXXf> log_kernels;
   for (const Kernels& kernels : groups_) log_kernels.push_back(LogKernels(kernels, draws));
   Eigen::VectorXd densities(draws.cols());
+  ArrayXf total;
   for (Index c = 0; c < draws.cols(); ++c) {
-    Row total = log_weights_;
+    total = log_weights_;
     double shared = 0, uniform = log_uniform_;
     for (size_t g = 0; g < groups_.size(); ++g) {
       const Kernels& kernels = groups_[g];
       if (std::isnan(draws(static_cast<Index>(kernels.first()), c))) continue;
       uniform += kernels.uniform;
-      AddGroup(kernels, log_kernels[g].col(c).transpose(), total, shared);
+      AddGroup(kernels, log_kernels[g].col(c), total, shared);
     }
     densities[c] = LogSum(shared + LogSum(total), uniform);
   }
@@ -232,13 +231,14 @@ Eigen::VectorXd Parzen::LogDensity(const MatrixXd& draws) const {
 }
 
 // To the components' `total` and the summand that all share.
-void Parzen::AddGroup(const Kernels& kernels, const Row& log_kernels, Row& total, double& shared) const {
+void Parzen::AddGroup(const Kernels& kernels, const Eigen::Ref<const ArrayXf>& log_kernels, ArrayXf& total,
+                      double& shared) const {
   if (log_kernels.size() == total.size()) {
     total += log_kernels;
     return;
   }
   // Components without the group take what those with it expect.
-  Row weighted = log_kernels;
+  ArrayXf weighted = log_kernels;
   for (size_t i = 0; i < kernels.members.size(); ++i)
     weighted[static_cast<Index>(i)] += log_weights_[kernels.members[i]];
   const double marginal = LogSum(LogSum(weighted), log_uniform_ + kernels.uniform) -
@@ -277,7 +277,7 @@ MatrixXd Parzen::Sample(Index count, Rng& rng) const {
 void Parzen::SampleNumbers(const Kernels& kernels, const std::vector<Index>& members, Rng& rng,
                            MatrixXd& draws) {
   const auto count = static_cast<Index>(members.size());
-  ArrayXf centers(count);
+  ArrayXf centers(count), uniform(count), low(count), high(count), inside(count);
   for (Index d = 0; d < kernels.centers.rows(); ++d) {
     const float scale = kernels.scales[d];
     const bool none = kernels.members.empty();
@@ -285,10 +285,11 @@ void Parzen::SampleNumbers(const Kernels& kernels, const std::vector<Index>& mem
       const Index member = members[static_cast<size_t>(c)];
       centers[c] = none ? 0 : kernels.centers(d, std::min(member, kernels.centers.cols() - 1));
     }
-    const ArrayXf uniform = Uniforms(count, rng);
-    const ArrayXf low = 0.5f - 0.5f * centers.erf(), high = 0.5f + 0.5f * (scale - centers).erf();
-    const ArrayXf normal = (low + uniform * (high - low)).ndtri() / std::numbers::sqrt2_v<float>;
-    const ArrayXf inside = ((centers + normal) / scale).max(0.0f).min(1.0f);
+    Fill(uniform, rng);
+    low = 0.5f - 0.5f * centers.erf();
+    high = 0.5f + 0.5f * (scale - centers).erf();
+    inside = (low + uniform * (high - low)).ndtri() / std::numbers::sqrt2_v<float>;
+    inside = ((centers + inside) / scale).max(0.0f).min(1.0f);
     const auto p = static_cast<Index>(kernels.group.numbers[static_cast<size_t>(d)]);
     for (Index c = 0; c < count; ++c)
       draws(p, c) = members[static_cast<size_t>(c)] < kernels.centers.cols() ? inside[c] : uniform[c];

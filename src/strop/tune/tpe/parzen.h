@@ -43,7 +43,6 @@ class STROP_API Parzen {
   Eigen::VectorXd LogDensity(const Eigen::MatrixXd& draws) const;
 
  private:
-  using Row = Eigen::Array<float, 1, Eigen::Dynamic>;
   using Rows = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
   // The kernels of one group: a column a member, which is a component in which the group is active.
@@ -56,7 +55,7 @@ class STROP_API Parzen {
     Rows codes;                                // indices of choices
     Eigen::ArrayXf keep;                       // one a choice: the probability of the member's value
     Eigen::ArrayXf favour;  // one a choice: log of keep over the probability of another value
-    Row base;               // of a member: what of the log kernel does not depend on where it is taken
+    Eigen::ArrayXf base;    // of a member: what of the log kernel does not depend on where it is taken
     float uniform = 0;      // the log density of the uniform component
 
     size_t first() const { return group.numbers.empty() ? group.choices[0] : group.numbers[0]; }
@@ -66,7 +65,8 @@ class STROP_API Parzen {
   void FitNumbers(Kernels& kernels, Draws draws) const;
   void FitChoices(Kernels& kernels, Draws draws) const;
   Eigen::ArrayXXf LogKernels(const Kernels& kernels, const Eigen::MatrixXd& draws) const;
-  void AddGroup(const Kernels& kernels, const Row& log_kernels, Row& total, double& shared) const;
+  void AddGroup(const Kernels& kernels, const Eigen::Ref<const Eigen::ArrayXf>& log_kernels,
+                Eigen::ArrayXf& total, double& shared) const;
   static std::vector<Eigen::Index> PickMembers(const Kernels& kernels, const std::vector<size_t>& components,
                                                Rng& rng);
   static void SampleNumbers(const Kernels& kernels, const std::vector<Eigen::Index>& members, Rng& rng,
@@ -77,7 +77,7 @@ class STROP_API Parzen {
   const Space& space_;
   std::vector<Kernels> groups_;
   std::vector<double> cumulative_;  // of the weights and, last, the uniform one
-  Row log_weights_;
+  Eigen::ArrayXf log_weights_;
   float log_uniform_ = 0;
 };
 
