@@ -129,7 +129,8 @@ class Model : public OpenVinoModel {
       own.infer.infer();
       for (size_t i = 0; i < outputs.size(); ++i) {
         const ov::Tensor answer = own.infer.get_output_tensor(outputs_[i]);
-        const Shape shape(answer.get_shape().begin(), answer.get_shape().end());
+        const ov::Shape made = answer.get_shape();  // a copy each time it is asked
+        const Shape shape(made.begin(), made.end());
         if (!outputs[i]) {
           outputs[i] = Tensor::New(DTypeOfElement(answer.get_element_type()), shape);
           std::memcpy(outputs[i].data(), answer.data(), answer.get_byte_size());
