@@ -119,7 +119,7 @@ class DenseStep : public Step {
     const Tensor& weight = graph.initializers.at(layer.weight);
     // The kernels of one instruction set share a panel width, so the packing serves every number of rows.
     weights_ = PackWeights(weight.As<float>().data(), layer.n, layer.k, layer.transposed, layer.weight_scale,
-                           PickGemm({kManyRows, layer.n, layer.k}, flags_).nr);
+                           PickGemm({kManyRows, layer.n, layer.k}, flags_).tile.nr);
     if (!layer.bias.empty()) {
       const auto values = graph.initializers.at(layer.bias).As<float>();
       for (int64_t i = 0; i < layer.n; ++i) {
@@ -160,7 +160,7 @@ class DenseStep : public Step {
     const GemmShape shape{m, weights_.n, weights_.k};
     const GemmKernel& kernel = PickGemm(shape, flags_);
     static_cast<LastKernel&>(state).kernel = &kernel;
-    const GemmGrid grid = SplitGemm(shape, kernel, pool_.threads());
+    const GemmGrid grid = SplitGemm(shape, kernel.tile, pool_.threads());
     pool_.Run(grid.rows * grid.columns,
               [&](int64_t index) { kernel.run(GemmBlock(args, kernel, grid, index)); });
   }

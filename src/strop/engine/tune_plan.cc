@@ -126,7 +126,7 @@ LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t 
   std::vector<PackedWeights> packed;
   for (const GemmKernel* kernel : kernels) {
     packed.push_back(
-        PackWeights(weight.data(), layer.n, layer.k, layer.transposed, layer.weight_scale, kernel->nr));
+        PackWeights(weight.data(), layer.n, layer.k, layer.transposed, layer.weight_scale, kernel->tile.nr));
   }
   std::vector<std::function<void()>> runs;
   for (size_t i = 0; i < kernels.size(); ++i) {
@@ -136,7 +136,7 @@ LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t 
                           layer.k, static_cast<const float*>(packed[i].panels.data()),
                           nullptr, c.As<float>().data(),
                           layer.n, layer.relu};
-      const GemmGrid grid = SplitGemm(shape, *kernels[i], pool.threads());
+      const GemmGrid grid = SplitGemm(shape, kernels[i]->tile, pool.threads());
       pool.Run(grid.rows * grid.columns,
                [&](int64_t index) { kernels[i]->run(GemmBlock(args, *kernels[i], grid, index)); });
     });

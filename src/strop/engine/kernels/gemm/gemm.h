@@ -9,20 +9,15 @@
 #include "strop/base/cpu.h"
 #include "strop/base/tensor.h"
 #include "strop/engine/kernels/gemm/args.h"
+#include "strop/engine/kernels/gemm/grid.h"
 
 namespace strop::engine {
-
-struct STROP_API GemmShape {
-  int64_t m = 0, n = 0, k = 0;
-};
 
 // One registry line of kernels.inc.
 struct STROP_API GemmKernel {
   std::string_view name;  // gemm_f32_6x16_avx2: types, tile, instruction set
   Isa isa;
-  bool gemv;   // streams the weights once a row: for a lone row
-  int64_t mr;  // rows of a tile
-  int64_t nr;  // columns of a tile, and of a panel of packed weights
+  GemmTiling tile;
   GemmFn run;
 };
 
@@ -47,12 +42,6 @@ struct STROP_API PackedWeights {
 STROP_API PackedWeights PackWeights(const float* b, int64_t n, int64_t k, bool transposed, float scale,
                                     int64_t nr);
 
-// How many blocks of rows and of columns to cut a product into for so many threads; each block then is one
-// call of the kernel. Pure. Products too small to be worth waking a thread stay whole.
-struct STROP_API GemmGrid {
-  int64_t rows = 1, columns = 1;
-};
-STROP_API GemmGrid SplitGemm(const GemmShape& shape, const GemmKernel& kernel, int threads) noexcept;
 // The arguments of block `index` of the grid; m or n may be 0 for the last ones.
 STROP_API GemmArgs GemmBlock(const GemmArgs& whole, const GemmKernel& kernel, const GemmGrid& grid,
                              int64_t index) noexcept;

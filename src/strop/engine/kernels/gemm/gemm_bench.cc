@@ -55,7 +55,7 @@ void OurGemm(benchmark::State& state, const GemmKernel& kernel, const GemmShape&
     return;
   }
   Measure(state, shape, kernel.isa, [&](const Matrix& a, const Matrix& b, Matrix& c, benchmark::State& loop) {
-    const PackedWeights packed = PackWeights(b.data(), shape.n, shape.k, false, 1, kernel.nr);
+    const PackedWeights packed = PackWeights(b.data(), shape.n, shape.k, false, 1, kernel.tile.nr);
     const GemmArgs args{
         shape.m, shape.n,  shape.k, a.data(), shape.k, static_cast<const float*>(packed.panels.data()),
         nullptr, c.data(), shape.n, false};

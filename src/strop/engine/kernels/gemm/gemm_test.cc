@@ -55,7 +55,7 @@ Operands Make(const Case& test) {
 
 void Compute(const GemmKernel& kernel, const Case& test, Operands& o, const GemmGrid& grid = {}) {
   const auto [m, n, k] = test.shape;
-  const PackedWeights packed = PackWeights(o.b.data(), n, k, test.transposed, 1, kernel.nr);
+  const PackedWeights packed = PackWeights(o.b.data(), n, k, test.transposed, 1, kernel.tile.nr);
   GemmArgs args{m,
                 n,
                 k,
@@ -112,19 +112,20 @@ class GemmKernelTest : public testing::TestWithParam<const GemmKernel*> {
 };
 
 TEST_P(GemmKernelTest, EveryRemainderOfRowsAndColumns) {
-  for (int64_t m = 0; m <= 2 * GetParam()->mr + 1; ++m) {
-    for (int64_t n = 1; n <= 2 * GetParam()->nr + 1; ++n) Check({.shape = {m, n, 5}, .relu = n % 2 == 0});
+  for (int64_t m = 0; m <= 2 * GetParam()->tile.mr + 1; ++m) {
+    for (int64_t n = 1; n <= 2 * GetParam()->tile.nr + 1; ++n)
+      Check({.shape = {m, n, 5}, .relu = n % 2 == 0});
   }
 }
 
 TEST_P(GemmKernelTest, EveryRemainderOfDepth) {
-  for (int64_t k = 0; k <= 19; ++k) Check({.shape = {GetParam()->mr + 1, GetParam()->nr + 3, k}});
+  for (int64_t k = 0; k <= 19; ++k) Check({.shape = {GetParam()->tile.mr + 1, GetParam()->tile.nr + 3, k}});
   for (const int64_t k : {255, 256, 257, 511, 512, 513, 600})
-    Check({.shape = {3, GetParam()->nr + 1, k}, .relu = true});
+    Check({.shape = {3, GetParam()->tile.nr + 1, k}, .relu = true});
 }
 
 TEST_P(GemmKernelTest, ColumnsBeyondOneBlock) {
-  Check({.shape = {GetParam()->mr + 2, 1100, 300}, .relu = true});
+  Check({.shape = {GetParam()->tile.mr + 2, 1100, 300}, .relu = true});
 }
 
 TEST_P(GemmKernelTest, NoBiasAndTransposedWeights) {
@@ -216,11 +217,11 @@ TEST(GemmDispatch, SplitsOnlyWhatIsWorthAThread) {
   const GemmKernel& gemm = *FindGemmKernel("gemm_f32_4x4_scalar");
   const GemmKernel& gemv = *FindGemmKernel("gemv_f32_1x4_scalar");
   const auto grid = [](const GemmGrid& g) { return std::pair(g.rows, g.columns); };
-  EXPECT_EQ(grid(SplitGemm({8, 10, 64}, gemm, 8)), std::pair(int64_t{1}, int64_t{1}));
-  EXPECT_EQ(grid(SplitGemm({256, 512, 784}, gemm, 8)), std::pair(int64_t{8}, int64_t{1}));
-  EXPECT_EQ(grid(SplitGemm({4, 4096, 4096}, gemm, 8)), std::pair(int64_t{1}, int64_t{8}));
-  EXPECT_EQ(grid(SplitGemm({1, 4096, 4096}, gemv, 8)), std::pair(int64_t{1}, int64_t{8}));
-  EXPECT_EQ(grid(SplitGemm({1, 4, 1 << 24}, gemv, 8)), std::pair(int64_t{1}, int64_t{1}));
+  EXPECT_EQ(grid(SplitGemm({8, 10, 64}, gemm.tile, 8)), std::pair(int64_t{1}, int64_t{1}));
+  EXPECT_EQ(grid(SplitGemm({256, 512, 784}, gemm.tile, 8)), std::pair(int64_t{8}, int64_t{1}));
+  EXPECT_EQ(grid(SplitGemm({4, 4096, 4096}, gemm.tile, 8)), std::pair(int64_t{1}, int64_t{8}));
+  EXPECT_EQ(grid(SplitGemm({1, 4096, 4096}, gemv.tile, 8)), std::pair(int64_t{1}, int64_t{8}));
+  EXPECT_EQ(grid(SplitGemm({1, 4, 1 << 24}, gemv.tile, 8)), std::pair(int64_t{1}, int64_t{1}));
 }
 
 TEST(GemmDispatch, UnknownNameHasNoKernel) { EXPECT_EQ(FindGemmKernel("gemm_f32_99x99_avx9000"), nullptr); }

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+
+namespace strop::engine {
+
+// A weight of a pair that could saturate: what was taken off it, to be multiplied apart.
+struct Int8Outlier {
+  int32_t k;       // row of b
+  int16_t column;  // within the panel
+  int16_t rest;
+};
+
+enum class Int8Output { kS32, kF32, kU8, kS8 };
+
+// sum = a · b + correction, exact in 32 bits (wrapping beyond them); then by `output`
+//   kS32      sum
+//   kF32      y = float(sum) * scale + offset, 0 where below it and `relu`
+//   kU8, kS8  round(y) + zero, to the nearest even, saturated
+// The float steps are each rounded once, so that every instruction set answers the same bits.
+struct Int8GemmArgs {
+  int64_t m = 0, n = 0, k = 0;  // any size from 0 up
+  const uint8_t* a = nullptr;   // m rows of k, row stride lda, any alignment
+  int64_t lda = 0;
+  bool flip = false;          // a holds int8, which are read as a + 128: the correction takes it back
+  const int8_t* b = nullptr;  // PackInt8Weights for the kernel; 64-byte aligned
+  // Of all columns' panels; panel p has outliers[outlier_begin[p]] up to outliers[outlier_begin[p + 1]].
+  const Int8Outlier* outliers = nullptr;
+  const int64_t* outlier_begin = nullptr;  // nullptr: there are none
+  const int32_t* correction = nullptr;     // n; nullptr: 0
+  const float* scale = nullptr;            // n; not for kS32
+  const float* offset = nullptr;           // n; not for kS32
+  bool relu = false;                       // not for kS32
+  int32_t zero = 0;                        // of kU8 and kS8
+  Int8Output output = Int8Output::kS32;
+  void* c = nullptr;  // m rows of n elements, row stride ldc elements, any alignment; apart from a
+  int64_t ldc = 0;
+};
+
+// Checks nothing: the plan above has. Reads and writes nothing outside the rows and columns named.
+using Int8GemmFn = void (*)(const Int8GemmArgs& args) noexcept;
+
+}  // namespace strop::engine

@@ -1,0 +1,94 @@
+// Each registered kernel on one thread, from u8 to u8, beside the f32 GEMM of the same shape.
+#include <random>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "strop/engine/kernels/gemm/gemm.h"
+#include "strop/engine/kernels/int8_gemm/int8_gemm.h"
+
+namespace strop::engine {
+namespace {
+
+constexpr GemmShape kShapes[] = {{1, 1024, 1024},  {128, 384, 384},   {128, 1536, 384},
+                                 {128, 384, 1536}, {512, 1024, 1024}, {3136, 64, 576}};
+
+std::string At(const GemmShape& shape) {
+  return "/" + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" + std::to_string(shape.k);
+}
+
+void CountRate(benchmark::State& state, const GemmShape& shape) {
+  const double operations = 2.0 * static_cast<double>(shape.m * shape.n * shape.k);
+  state.counters["GOP/s"] =
+      benchmark::Counter(operations * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// Weights as training leaves them: normal, the largest of a column at 127.
+std::vector<int8_t> Weights(const GemmShape& shape) {
+  std::mt19937 generator(1);
+  std::normal_distribution<double> normal(0, 35);
+  std::vector<int8_t> weights(static_cast<size_t>(shape.n * shape.k));
+  for (int8_t& weight : weights) weight = static_cast<int8_t>(std::clamp(normal(generator), -127.0, 127.0));
+  return weights;
+}
+
+void Int8(benchmark::State& state, const Int8GemmKernel& kernel, const GemmShape& shape) {
+  if (kernel.isa > HighestIsa(Cpu())) {
+    state.SkipWithError("this CPU has no such instructions");
+    return;
+  }
+  const std::vector<int8_t> weights = Weights(shape);
+  const PackedInt8Weights packed = PackInt8Weights(weights.data(), shape.n, shape.k, false, kernel);
+  std::vector<uint8_t> a(static_cast<size_t>(shape.m * shape.k)), c(static_cast<size_t>(shape.m * shape.n));
+  for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<uint8_t>(i * 37);
+  const std::vector<float> scale(static_cast<size_t>(shape.n), 1e-3f),
+      offset(static_cast<size_t>(shape.n), 1);
+  Int8GemmArgs args;
+  args.m = shape.m;
+  args.n = args.ldc = shape.n;
+  args.k = args.lda = shape.k;
+  args.a = a.data();
+  args.b = packed.panels.As<int8_t>().data();
+  args.outliers = packed.outliers.data();
+  args.outlier_begin = packed.outlier_begin.empty() ? nullptr : packed.outlier_begin.data();
+  args.scale = scale.data();
+  args.offset = offset.data();
+  args.output = Int8Output::kU8;
+  args.c = c.data();
+  for (auto _ : state) {
+    kernel.run(args);
+    benchmark::ClobberMemory();
+  }
+  CountRate(state, shape);
+  state.counters["outliers%"] =
+      100.0 * static_cast<double>(packed.outliers.size()) / static_cast<double>(weights.size());
+}
+
+void Float(benchmark::State& state, const GemmShape& shape) {
+  const GemmKernel& kernel = PickGemm(shape, Cpu());
+  const std::vector<float> b(static_cast<size_t>(shape.n * shape.k), 0.5f),
+      a(static_cast<size_t>(shape.m * shape.k), 0.5f);
+  std::vector<float> c(static_cast<size_t>(shape.m * shape.n));
+  const PackedWeights packed = PackWeights(b.data(), shape.n, shape.k, false, 1, kernel.tile.nr);
+  const GemmArgs args{shape.m, shape.n,  shape.k, a.data(), shape.k, packed.panels.As<float>().data(),
+                      nullptr, c.data(), shape.n, false};
+  for (auto _ : state) {
+    kernel.run(args);
+    benchmark::ClobberMemory();
+  }
+  CountRate(state, shape);
+}
+
+const bool kRegistered = [] {
+  for (const GemmShape& shape : kShapes) {
+    for (const Int8GemmKernel& kernel : Int8GemmKernels())
+      if (kernel.tile.gemv == (shape.m == 1))
+        benchmark::RegisterBenchmark((std::string(kernel.name) + At(shape)).c_str(), Int8, kernel, shape);
+    benchmark::RegisterBenchmark(("f32" + At(shape)).c_str(), Float, shape);
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace strop::engine

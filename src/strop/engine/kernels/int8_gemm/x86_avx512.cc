@@ -1,0 +1,21 @@
+#include "strop/engine/kernels/int8_gemm/declarations.h"
+#include "strop/engine/kernels/int8_gemm/tile.h"
+#include "strop/engine/kernels/int8_gemm/zmm.h"
+
+namespace strop::engine {
+namespace {
+
+struct Zmm : ZmmLanes {
+  // Pairs that 16 bits do not hold were parted at packing.
+  static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
+    const Reg pairs = _mm512_maddubs_epi16(a, b);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  }
+};
+
+}  // namespace
+
+void gemv_u8s8_1x64_avx512(const Int8GemmArgs& args) noexcept { Int8Gemm<Zmm, 1, 4>(args); }
+void gemm_u8s8_6x64_avx512(const Int8GemmArgs& args) noexcept { Int8Gemm<Zmm, 6, 4>(args); }
+
+}  // namespace strop::engine
