@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
-#include "strop/engine/kernels/gemm/gemm.h"
 #include "strop/model/passes.h"
 #include "strop/model/reference/evaluator.h"
 #include "strop/model/trees.h"
@@ -111,8 +110,8 @@ std::set<size_t> Refused(const BuildRequest& request, const Region& region, cons
 Isa IsaOf(const BuildRequest& request, const DenseLayer& layer) {
   const Isa highest = HighestIsa(Cpu());
   if (request.plan == nullptr) return highest;
-  const GemmKernel* kernel = FindGemmKernel(request.plan->KernelOf(request.graph.nodes[layer.nodes[0]].name));
-  return kernel == nullptr ? highest : std::min(kernel->isa, highest);
+  const std::optional<Isa> chosen = request.plan->IsaOf(request.graph.nodes[layer.product].name);
+  return std::min(chosen.value_or(highest), highest);
 }
 
 // A node that OpenVINO does not run.
@@ -141,7 +140,7 @@ bool BordersTyped(const std::vector<Region>& regions, const Values& values) {
 
 }  // namespace
 
-void LiftConstants(Graph& graph) {
+void PrepareGraph(Graph& graph) {
   std::erase_if(graph.nodes, [&](const Node& node) {
     if (node.op != "Constant" || !node.domain.empty()) return false;
     const auto value = node.attributes.find("value");
@@ -149,6 +148,7 @@ void LiftConstants(Graph& graph) {
     graph.initializers[node.outputs[0]] = std::get<Tensor>(value->second);
     return true;
   });
+  PartDequantizers(graph);
 }
 
 std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {

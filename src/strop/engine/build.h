@@ -28,7 +28,8 @@ struct BuildRequest {
 // Throws kUnsupported naming operator and node when neither runs one.
 std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request);
 
-// Constant nodes turned into initializers, so that the layers that read them can own their weights.
-void LiftConstants(model::Graph& graph);
+// Makes the constants that a layer reads its own: Constant nodes turned into initializers, and a
+// DequantizeLinear for each reader.
+void PrepareGraph(model::Graph& graph);
 
 }  // namespace strop::engine

@@ -40,7 +40,7 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
       graph_(std::move(graph)),
       pool_(options.threads > 0 ? options.threads : UsableCpus()),
       most_slots_(std::max(kFewestSlots, static_cast<size_t>(pool_.threads()))) {
-  LiftConstants(graph_);
+  PrepareGraph(graph_);
   if (!saved.empty()) saved_ = LoadPlan(saved, PlanKey::Here(hash_, pool_.threads()));
   const std::map<std::string, ValueInfo> values = model::InferShapes(graph_);
   inputs_ = graph_.inputs;

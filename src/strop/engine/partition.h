@@ -1,38 +1,15 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "strop/base/api.h"
+#include "strop/engine/dense_layer.h"
 #include "strop/model/graph.h"
 
 namespace strop::engine {
-
-// A dense layer that the own kernels run: Gemm, or MatMul with constant weights, with the Add of a bias and
-// the Relu that follow it and nothing else reads.
-struct STROP_API DenseLayer {
-  std::vector<size_t> nodes;  // of the graph, in order
-  std::string input;          // [..., k]
-  std::string weight;         // initializer, [k, n] or [n, k] when transposed
-  std::string bias;           // initializer of n elements or one; empty: none
-  std::string output;         // [..., n]
-  bool transposed = false;
-  float weight_scale = 1;  // Gemm's alpha
-  float bias_scale = 1;    // Gemm's beta
-  bool relu = false;
-  int64_t n = 0, k = 0;
-};
-
-// Every dense layer of the graph. `kept` are values that must come out, so that no fusing hides them. Layers
-// that touch QuantizeLinear or DequantizeLinear are left to OpenVINO, which runs them in integers, and so is
-// all of a graph with control flow.
-STROP_API std::vector<DenseLayer> FindDense(const model::Graph& graph,
-                                            const std::map<std::string, model::ValueInfo>& values,
-                                            const std::set<std::string>& kept);
 
 enum class Runner { kOpenVino, kStrop, kReference };
 

@@ -11,55 +11,9 @@ namespace strop::engine {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 std::vector<DenseLayer> Find(const model::Graph& graph, const std::set<std::string>& kept) {
   return FindDense(graph, model::InferShapes(graph), kept);
-}
-
-TEST(FindDense, FusesBiasAndRelu) {
-  const std::vector<DenseLayer> layers = Find(TwoDenseLayers(), {"y"});
-  ASSERT_EQ(layers.size(), 2u);
-  EXPECT_THAT(layers[0].nodes, ElementsAre(0, 1, 2));
-  EXPECT_EQ(layers[0].bias, "b1");
-  EXPECT_EQ(layers[0].output, "h2");
-  EXPECT_TRUE(layers[0].relu);
-  EXPECT_EQ(layers[0].n, 40);
-  EXPECT_EQ(layers[0].k, 12);
-  EXPECT_THAT(layers[1].nodes, ElementsAre(4));
-  EXPECT_TRUE(layers[1].transposed);
-  EXPECT_EQ(layers[1].weight_scale, 0.5f);
-  EXPECT_EQ(layers[1].bias_scale, 2.0f);
-  EXPECT_FALSE(layers[1].relu);
-}
-
-TEST(FindDense, AKeptValueIsNotHiddenByFusing) {
-  const std::vector<DenseLayer> layers = Find(TwoDenseLayers(), {"y", "h1"});
-  EXPECT_THAT(layers[0].nodes, ElementsAre(0, 1));
-  EXPECT_EQ(layers[0].output, "h1");
-}
-
-TEST(FindDense, AValueThatAnotherNodeReadsIsNotHiddenByFusing) {
-  model::Graph graph = TwoDenseLayers();
-  graph.nodes.push_back(MakeNode("Neg", "neg", {"h0"}, {"z"}));
-  graph.outputs.push_back({"z", DType::kF32, {-1, 40}, {"batch", ""}});
-  EXPECT_THAT(Find(graph, {"y", "z"})[0].nodes, ElementsAre(0));
-}
-
-TEST(FindDense, LayersThatTouchQuantizationStayWithOpenVino) {
-  model::Graph graph = TwoDenseLayers();
-  graph.initializers["scale"] = RandomF32({}, 5);
-  graph.nodes[3] = MakeNode("QuantizeLinear", "quantize", {"h2", "scale"}, {"q"});
-  graph.nodes.insert(graph.nodes.begin() + 4,
-                     MakeNode("DequantizeLinear", "dequantize", {"q", "scale"}, {"h3"}));
-  EXPECT_THAT(Find(graph, {"y"}), IsEmpty());
-}
-
-TEST(FindDense, WeightsThatAreNoConstantStayWithOpenVino) {
-  model::Graph graph = TwoDenseLayers();
-  graph.initializers.erase("w1");
-  graph.inputs.push_back({"w1", DType::kF32, {12, 40}, {"", ""}});
-  EXPECT_EQ(Find(graph, {"y"}).size(), 1u);
 }
 
 TEST(Partition, DenseLayersAreStepsBetweenRegions) {

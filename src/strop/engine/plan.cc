@@ -36,11 +36,11 @@ PlanKey PlanKey::Here(const std::string& model_hash, int threads) {
   return {model_hash, CpuModel(), std::string(IsaName(HighestIsa(Cpu()))), threads};
 }
 
-std::string SavedPlan::KernelOf(const std::string& layer) const {
+std::optional<Isa> SavedPlan::IsaOf(const std::string& layer) const {
   for (const LayerPlan& plan : layers) {
-    if (plan.layer == layer) return plan.kernel;
+    if (plan.layer == layer) return ParseIsa(plan.isa);
   }
-  return "";
+  return std::nullopt;
 }
 
 std::string SavedPlan::ToJson() const {

@@ -33,8 +33,8 @@ struct STROP_API SavedPlan {
   std::vector<LayerPlan::Candidate> candidates;  // the whole model under each, median seconds of a run
   std::vector<LayerPlan> layers;                 // the dense layers with every kernel's time
 
-  // The kernel chosen for a layer; "" when it was not timed.
-  std::string KernelOf(const std::string& layer) const;
+  // The instruction set of the kernel chosen for a layer; nothing when it was not timed.
+  std::optional<Isa> IsaOf(const std::string& layer) const;
   std::string ToJson() const;
   // Throws kCorrupt naming `where` and what is wrong.
   static SavedPlan FromJson(const std::string& json, const std::string& where);

@@ -48,6 +48,9 @@ std::unique_ptr<Step> MakeReferenceStep(model::Graph part);
 // Packs the layer's weights for kernels of at most `isa`. `pool` outlives the step.
 std::unique_ptr<Step> MakeDenseStep(const model::Graph& graph, const DenseLayer& layer, Isa isa,
                                     ThreadPool& pool);
+// Of what float32 and int8 tensors hold.
+double ShareOfZeros(std::span<const Tensor> weights);
+
 // Of one node of trees. nullptr when the kernels cannot run it: its input is not float32, or it compares for
 // equality. Throws what model::ReadTrees throws.
 std::unique_ptr<Step> MakeTreeStep(const model::Graph& part, Isa isa, ThreadPool& pool);

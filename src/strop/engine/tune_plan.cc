@@ -12,10 +12,10 @@
 #include "strop/base/rng.h"
 #include "strop/base/threads.h"
 #include "strop/engine/build.h"
-#include "strop/engine/kernels/gemm/gemm.h"
 #include "strop/engine/partition.h"
 #include "strop/engine/plan.h"
 #include "strop/engine/pool.h"
+#include "strop/engine/step.h"
 
 namespace strop::engine {
 namespace {
@@ -114,42 +114,31 @@ Tensor RandomTensor(DType dtype, const Shape& shape, Rng& rng) {
   return tensor;
 }
 
-// Every kernel's time for a layer of m rows, and the fastest.
+// The layer's time with the kernels of each instruction set, and the fastest.
 LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t m, ThreadPool& pool,
                     double budget) {
-  const GemmShape shape{m, layer.n, layer.k};
   Rng rng(0);
-  const Tensor a = RandomTensor(DType::kF32, {m, layer.k}, rng);
-  const Tensor c = Tensor::New(DType::kF32, {m, layer.n});
-  const auto weight = graph.initializers.at(layer.weight).As<float>();
-  const std::vector<const GemmKernel*> kernels = GemmCandidates(Cpu());
-  std::vector<PackedWeights> packed;
-  for (const GemmKernel* kernel : kernels) {
-    packed.push_back(
-        PackWeights(weight.data(), layer.n, layer.k, layer.transposed, layer.weight_scale, kernel->tile.nr));
-  }
+  const DType dtype = layer.integers ? layer.integers->input.dtype : DType::kF32;
+  const std::vector<Tensor> in = {RandomTensor(dtype, {m, layer.k}, rng)};
+  std::vector<Tensor> out(1);
+  std::vector<std::unique_ptr<Step>> steps;
+  std::vector<std::unique_ptr<Step::State>> states;
   std::vector<std::function<void()>> runs;
-  for (size_t i = 0; i < kernels.size(); ++i) {
-    runs.emplace_back([&, i] {
-      const GemmArgs args{m,       layer.n,
-                          layer.k, a.As<float>().data(),
-                          layer.k, static_cast<const float*>(packed[i].panels.data()),
-                          nullptr, c.As<float>().data(),
-                          layer.n, layer.relu};
-      const GemmGrid grid = SplitGemm(shape, kernels[i]->tile, pool.threads());
-      pool.Run(grid.rows * grid.columns,
-               [&](int64_t index) { kernels[i]->run(GemmBlock(args, *kernels[i], grid, index)); });
-    });
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
+    if (isa > HighestIsa(Cpu())) break;
+    std::unique_ptr<Step> step = MakeDenseStep(graph, layer, isa, pool);
+    if (!steps.empty() && steps.back()->plan.kernel == step->plan.kernel) continue;
+    states.push_back(step->NewState());
+    runs.emplace_back(
+        [&in, &out, step = step.get(), state = states.back().get()] { step->Run(*state, in, out); });
+    steps.push_back(std::move(step));
   }
   const std::vector<double> seconds = Interleave(runs, budget);
   const auto best = static_cast<size_t>(std::min_element(seconds.begin(), seconds.end()) - seconds.begin());
-  LayerPlan plan;
-  plan.layer = graph.nodes[layer.nodes[0]].name;
-  for (const size_t node : layer.nodes) plan.op += (plan.op.empty() ? "" : "+") + graph.nodes[node].op;
-  plan.kernel = kernels[best]->name;
-  plan.isa = IsaName(kernels[best]->isa);
-  for (size_t i = 0; i < kernels.size(); ++i)
-    plan.candidates.push_back({std::string(kernels[i]->name), seconds[i]});
+  LayerPlan plan = steps[best]->plan;
+  plan.kernel = steps[best]->Kernel(*states[best]);
+  for (size_t i = 0; i < steps.size(); ++i)
+    plan.candidates.push_back({std::string(steps[i]->Kernel(*states[i])), seconds[i]});
   return plan;
 }
 
@@ -193,7 +182,7 @@ SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options
   options.Validate();
   const int threads = options.threads > 0 ? options.threads : UsableCpus();
   model::Graph graph = model::Graph::Load(path);
-  LiftConstants(graph);
+  PrepareGraph(graph);
   const TensorMap inputs = RandomInputs(graph.inputs, options.batch, options.shapes);
   std::map<std::string, Shape> shapes;
   for (const auto& [name, tensor] : inputs) shapes[name] = tensor.shape();
