@@ -273,7 +273,7 @@ def test_bench_measures_beside_peers_and_saves_the_plan(strop_bin, demo, tmp_pat
     assert abs(sum(layer["share"] for layer in report["layers"]) - 1) < 1e-6
     assert (tmp_path / "model.onnx.plan.json").exists()
     text = verb(strop_bin, "bench", model, "--seconds", 0.2, "--threads", 1)
-    assert "roofline:" in text.stdout and "gemm_f32" in text.stdout
+    assert "roofline:" in text.stdout and "gemv_f32" in text.stdout
 
 
 def flops_of(path, batch):
