@@ -16,7 +16,7 @@ from conftest import ROOT
 import strop.engine
 from strop.engine import Session
 
-ISAS = ["scalar", "avx2", "avx512", "avx512vnni"]
+ISAS = ["scalar", "avx2", "avx512", "avx512vnni", "amx"]
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +92,8 @@ def test_taps_answer_values_inside_the_model(demo, images, prefer):
 @pytest.mark.parametrize("isa", ISAS)
 def test_strop_isa_is_honoured_and_changes_no_answer(demo, runtime, images, isa):
     flags = open("/proc/cpuinfo").read().split("flags")[1].split("\n")[0].split()
-    has = {"scalar": True, "avx2": "avx2" in flags, "avx512": "avx512vl" in flags, "avx512vnni": "avx512_vnni" in flags}
+    has = {"scalar": True, "avx2": "avx2" in flags, "avx512": "avx512vl" in flags, "avx512vnni": "avx512_vnni" in flags,
+           "amx": "amx_int8" in flags}
     program = (
         "import sys, numpy as np, strop.engine as e\n"
         "s = e.Session(sys.argv[1], threads=1, prefer='strop')\n"

@@ -1,6 +1,8 @@
 #include "strop/base/cpu.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -13,7 +15,7 @@
 namespace strop {
 namespace {
 
-constexpr std::string_view kIsaNames[] = {"scalar", "avx2", "avx512", "avx512vnni"};
+constexpr std::string_view kIsaNames[] = {"scalar", "avx2", "avx512", "avx512vnni", "amx"};
 
 struct Registers {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -32,6 +34,12 @@ uint64_t EnabledState() noexcept {
   return static_cast<uint64_t>(high) << 32 | low;
 }
 
+// Linux hands out the 8 KiB of tile registers only to a process that asks (kernel documentation, x86/xstate).
+bool AllowTiles() noexcept {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 CpuFlags Detect() noexcept {
   const auto has = [](unsigned value, unsigned mask) { return (value & mask) == mask; };
   const Registers basic = Cpuid(1);
@@ -46,6 +54,9 @@ CpuFlags Detect() noexcept {
                  has(extended.ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL);
   flags.avx512_vnni = flags.avx512 && has(extended.ecx, 1u << 11);
   flags.avx_vnni = flags.avx2 && has(extended1.eax, 1u << 4);
+  constexpr uint64_t kTiles = 0x60000;  // XTILECFG, XTILEDATA
+  flags.amx_int8 = flags.avx512_vnni && (state & kTiles) == kTiles &&
+                   has(extended.edx, 1u << 24 | 1u << 25) && AllowTiles();
   return flags;
 }
 
@@ -72,11 +83,13 @@ Isa ParseIsa(std::string_view name) {
   }
   throw Error(
       Code::kInvalidArgument,
-      fmt::format("unknown instruction set \"{}\" (STROP_ISA): expected scalar, avx2, avx512 or avx512vnni",
-                  name));
+      fmt::format(
+          "unknown instruction set \"{}\" (STROP_ISA): expected scalar, avx2, avx512, avx512vnni or amx",
+          name));
 }
 
 Isa HighestIsa(const CpuFlags& flags) noexcept {
+  if (flags.avx512_vnni && flags.amx_int8) return Isa::kAmx;
   if (flags.avx512 && flags.avx512_vnni) return Isa::kAvx512Vnni;
   if (flags.avx512) return Isa::kAvx512;
   return flags.avx2 ? Isa::kAvx2 : Isa::kScalar;
@@ -88,6 +101,7 @@ CpuFlags Limit(CpuFlags flags, Isa isa) noexcept {
   flags.avx_vnni = flags.avx_vnni && isa >= Isa::kAvx512Vnni;
   flags.avx512 = flags.avx512 && isa >= Isa::kAvx512;
   flags.avx512_vnni = flags.avx512_vnni && isa >= Isa::kAvx512Vnni;
+  flags.amx_int8 = flags.amx_int8 && isa >= Isa::kAmx;
   return flags;
 }
 

@@ -13,14 +13,15 @@ struct STROP_API CpuFlags {
   bool avx512 = false;       // F, BW, DQ, VL
   bool avx512_vnni = false;  // with avx512
   bool avx_vnni = false;     // the 256-bit VEX form
+  bool amx_int8 = false;     // tiles of bytes, with avx512_vnni; the kernel lets this process use them
 
   bool operator==(const CpuFlags&) const = default;
 };
 
 // The instruction sets that STROP_ISA names, lowest first.
-enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vnni };
+enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vnni, kAmx };
 
-STROP_API std::string_view IsaName(Isa isa) noexcept;  // scalar, avx2, avx512, avx512vnni
+STROP_API std::string_view IsaName(Isa isa) noexcept;  // scalar, avx2, avx512, avx512vnni, amx
 // Throws kInvalidArgument that lists the names.
 STROP_API Isa ParseIsa(std::string_view name);
 // The highest set that the flags allow.

@@ -134,7 +134,8 @@ class Int8DenseStep : public DenseStep {
     args.n = args.ldc = n_;
     args.k = args.lda = k_;
     args.a = static_cast<const uint8_t*>(in[0].data());
-    args.flip = input_.dtype == DType::kI8;
+    args.is_signed = input_.dtype == DType::kI8;
+    args.sums = weights_.sums.data();
     args.b = static_cast<const int8_t*>(weights_.panels.data());
     args.outliers = weights_.outliers.data();
     args.outlier_begin = weights_.outlier_begin.empty() ? nullptr : weights_.outlier_begin.data();
@@ -159,14 +160,13 @@ class Int8DenseStep : public DenseStep {
     };
     const Tensor weight_scale = constant(layer.integers->weight_scale), bias = constant(layer.bias),
                  bias_scale = constant(layer.integers->bias_scale);
-    const int32_t zero = input_.zero + (input_.dtype == DType::kI8 ? 128 : 0);
     const double divisor = output_ ? static_cast<double>(output_->scale) : 1.0;
     for (int64_t i = 0; i < n_; ++i) {
       const double scale = static_cast<double>(input_.scale) * ValueAt(weight_scale, i) *
                            static_cast<double>(layer.weight_scale);
       double offset = bias ? ValueAt(bias, i) * static_cast<double>(layer.bias_scale) : 0;
       if (bias_scale) offset *= ValueAt(bias_scale, i);
-      correction_.push_back(-zero * weights_.sums[static_cast<size_t>(i)]);
+      correction_.push_back(-input_.zero * weights_.sums[static_cast<size_t>(i)]);
       scale_.push_back(static_cast<float>(scale / divisor));
       offset_.push_back(static_cast<float>(offset / divisor));
     }

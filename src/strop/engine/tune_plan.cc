@@ -124,7 +124,7 @@ LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t 
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<std::unique_ptr<Step::State>> states;
   std::vector<std::function<void()>> runs;
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx}) {
     if (isa > HighestIsa(Cpu())) break;
     std::unique_ptr<Step> step = MakeDenseStep(graph, layer, isa, pool);
     if (!steps.empty() && steps.back()->plan.kernel == step->plan.kernel) continue;

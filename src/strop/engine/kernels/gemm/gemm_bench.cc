@@ -26,7 +26,7 @@ Matrix Random(int64_t rows, int64_t columns, uint32_t seed) {
 }
 
 double Peak(Isa isa) {
-  static double peaks[4] = {};
+  static double peaks[5] = {};
   double& peak = peaks[static_cast<int>(isa)];
   if (peak == 0) peak = MeasurePeakFlops(isa);
   return peak;

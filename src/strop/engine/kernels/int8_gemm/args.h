@@ -22,11 +22,12 @@ struct Int8GemmArgs {
   int64_t m = 0, n = 0, k = 0;  // any size from 0 up
   const uint8_t* a = nullptr;   // m rows of k, row stride lda, any alignment
   int64_t lda = 0;
-  bool flip = false;          // a holds int8, which are read as a + 128: the correction takes it back
+  bool is_signed = false;     // a holds int8, else uint8
   const int8_t* b = nullptr;  // PackInt8Weights for the kernel; 64-byte aligned
   // Of all columns' panels; panel p has outliers[outlier_begin[p]] up to outliers[outlier_begin[p + 1]].
   const Int8Outlier* outliers = nullptr;
   const int64_t* outlier_begin = nullptr;  // nullptr: there are none
+  const int32_t* sums = nullptr;           // n, of the columns of b; only where a is signed
   const int32_t* correction = nullptr;     // n; nullptr: 0
   const float* scale = nullptr;            // n; not for kS32
   const float* offset = nullptr;           // n; not for kS32

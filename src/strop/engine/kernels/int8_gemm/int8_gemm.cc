@@ -42,6 +42,7 @@ Int8GemmArgs Int8GemmBlock(const Int8GemmArgs& whole, const GemmTiling& tile, co
   block.a += part.m0 * whole.lda;
   block.b += part.n0 * ((whole.k + 3) / 4 * 4);
   if (block.outlier_begin != nullptr) block.outlier_begin += part.n0 / tile.nr;
+  if (block.sums != nullptr) block.sums += part.n0;
   if (block.correction != nullptr) block.correction += part.n0;
   if (block.scale != nullptr) block.scale += part.n0;
   if (block.offset != nullptr) block.offset += part.n0;

@@ -20,7 +20,7 @@ constexpr uint8_t kGuard = 0xA5;
 // A product, its operands off alignment, with a gap between the rows of a and of c.
 struct Case {
   GemmShape shape;
-  bool flip = false;
+  bool is_signed = false;
   bool transposed = false;
   Int8Output output = Int8Output::kS32;
   bool relu = false;
@@ -68,7 +68,8 @@ void Compute(const Int8GemmKernel& kernel, const Case& test, Operands& o, const 
   args.k = k;
   args.a = o.a.data() + test.misalign;
   args.lda = o.lda;
-  args.flip = test.flip;
+  args.is_signed = test.is_signed;
+  args.sums = packed.sums.data();
   args.b = packed.panels.As<int8_t>().data();
   args.outliers = packed.outliers.data();
   args.outlier_begin = packed.outlier_begin.empty() ? nullptr : packed.outlier_begin.data();
@@ -90,7 +91,7 @@ int32_t Sum(const Case& test, const Operands& o, int64_t row, int64_t column) {
     const auto at =
         static_cast<size_t>(test.transposed ? column * test.shape.k + x : x * test.shape.n + column);
     int a = o.a[static_cast<size_t>(test.misalign + row * o.lda + x)];
-    if (test.flip) a = static_cast<int8_t>(a) + 128;
+    if (test.is_signed) a = static_cast<int8_t>(a);
     sum += a * o.b[at];
   }
   return static_cast<int32_t>(sum);
@@ -125,7 +126,7 @@ void ExpectTheNaiveBits(const Case& test, const Operands& o, const std::string& 
       std::memset(&wanted, kGuard, static_cast<size_t>(size));
       if (j < n) wanted = Wanted(test, o, i, j);
       ASSERT_EQ(got, wanted) << what << " m=" << m << " n=" << n << " k=" << k << " at [" << i << "," << j
-                             << "] output " << static_cast<int>(test.output) << " flip " << test.flip;
+                             << "] output " << static_cast<int>(test.output) << " signed " << test.is_signed;
     }
   }
 }
@@ -146,20 +147,21 @@ class Int8GemmKernelTest : public testing::TestWithParam<const Int8GemmKernel*> 
 TEST_P(Int8GemmKernelTest, EveryRemainderOfRowsAndColumns) {
   const GemmTiling& tile = GetParam()->tile;
   for (int64_t m = 0; m <= 2 * tile.mr + 1; ++m)
-    for (int64_t n = 1; n <= 2 * tile.nr + 1; ++n) Check({.shape = {m, n, 9}, .flip = n % 2 == 0});
+    for (int64_t n = 1; n <= 2 * tile.nr + 1; ++n) Check({.shape = {m, n, 9}, .is_signed = n % 2 == 0});
 }
 
 TEST_P(Int8GemmKernelTest, EveryRemainderOfDepth) {
   for (int64_t k = 0; k <= 35; ++k) Check({.shape = {GetParam()->tile.mr + 1, GetParam()->tile.nr + 3, k}});
-  for (const int64_t k : {1023, 1024, 3072}) Check({.shape = {3, GetParam()->tile.nr + 1, k}, .flip = true});
+  for (const int64_t k : {1023, 1024, 3072})
+    Check({.shape = {3, GetParam()->tile.nr + 1, k}, .is_signed = true});
 }
 
 TEST_P(Int8GemmKernelTest, EveryOutput) {
   for (const Int8Output output : {Int8Output::kS32, Int8Output::kF32, Int8Output::kU8, Int8Output::kS8})
     for (const bool relu : {false, true})
-      for (const bool flip : {false, true})
+      for (const bool is_signed : {false, true})
         Check({.shape = {7, 70, 64},
-               .flip = flip,
+               .is_signed = is_signed,
                .output = output,
                .relu = relu && output != Int8Output::kS32,
                .zero = output == Int8Output::kU8 ? 121 : -3});
@@ -232,7 +234,7 @@ TEST(Int8GemmFuzz, EveryKernelAnswersTheNaiveBits) {
       return static_cast<int64_t>(generator() % static_cast<uint64_t>(n));
     };
     Case test{.shape = {below(20), 1 + below(200), below(2) == 0 ? below(40) : below(600)},
-              .flip = below(2) == 0,
+              .is_signed = below(2) == 0,
               .transposed = below(2) == 0,
               .output = static_cast<Int8Output>(below(4)),
               .misalign = below(16),

@@ -100,9 +100,13 @@ struct Int8Columns {
   alignas(64) float scale[kNr] = {};
   alignas(64) float offset[kNr] = {};
 
-  Int8Columns(const Int8GemmArgs& g, int64_t col, int64_t n) noexcept {
+  // `flipped`: signed bytes of a were multiplied as a + 128.
+  Int8Columns(const Int8GemmArgs& g, int64_t col, int64_t n, bool flipped) noexcept {
     const auto count = static_cast<size_t>(n);
     if (g.correction != nullptr) std::memcpy(correction, g.correction + col, count * sizeof(int32_t));
+    for (int64_t i = 0; flipped && i < n; ++i)
+      correction[i] = static_cast<int32_t>(static_cast<uint32_t>(correction[i]) -
+                                           128 * static_cast<uint32_t>(g.sums[col + i]));
     if (g.scale != nullptr) std::memcpy(scale, g.scale + col, count * sizeof(float));
     if (g.offset != nullptr) std::memcpy(offset, g.offset + col, count * sizeof(float));
   }
@@ -145,7 +149,7 @@ inline void Int8Finish(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns
 template <class V>
 inline void AddOutliers(const Int8GemmArgs& g, int64_t panel, int64_t row, int64_t rows, int64_t nr,
                         int32_t* sums) noexcept {
-  const uint8_t flip = g.flip ? 0x80 : 0;
+  const uint8_t flip = g.is_signed ? 0x80 : 0;
   for (int64_t at = g.outlier_begin[panel]; at < g.outlier_begin[panel + 1]; ++at) {
     const Int8Outlier& outlier = g.outliers[at];
     const uint8_t* a = g.a + row * g.lda + outlier.k;
@@ -162,11 +166,11 @@ template <class V, int R, int NV>
 inline void Int8Gemm(const Int8GemmArgs& g) noexcept {
   constexpr int64_t kNr = NV * V::kWidth;
   const int64_t depth = (g.k + kInt8Group - 1) / kInt8Group * kInt8Group;
-  const uint32_t flip = g.flip ? 0x80808080 : 0;
+  const uint32_t flip = g.is_signed ? 0x80808080 : 0;
   alignas(64) int32_t sums[R * kNr];
   for (int64_t col = 0; col < g.n; col += kNr) {
     const int64_t width = col + kNr < g.n ? kNr : g.n - col;
-    const Int8Columns<V, kNr> columns(g, col, width);
+    const Int8Columns<V, kNr> columns(g, col, width, g.is_signed);
     for (int64_t row = 0; row < g.m; row += R) {
       const int64_t rows = row + R < g.m ? R : g.m - row;
       Int8Panel<V, R, NV>(rows, g.a + row * g.lda, g.lda, g.k, flip, g.b + col * depth, kNr, width, sums);
