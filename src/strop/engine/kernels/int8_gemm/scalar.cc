@@ -14,7 +14,8 @@ struct Lane {
     std::memcpy(&four, p, sizeof four);
     return four;
   }
-  static void Store(int32_t* p, Reg x) noexcept { *p = static_cast<int32_t>(x); }
+  static Reg LoadSums(const int32_t* p) noexcept { return static_cast<Reg>(*p); }
+  static void StoreSums(int32_t* p, Reg x) noexcept { *p = static_cast<int32_t>(x); }
   static Reg Xor(Reg a, Reg b) noexcept { return a ^ b; }
   static Reg Add(Reg a, Reg b) noexcept { return a + b; }
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
@@ -25,6 +26,17 @@ struct Lane {
     }
     return sum;
   }
+  using Float = float;
+  static Float SetFloat(float x) noexcept { return x; }
+  static Float LoadFloats(const float* p) noexcept { return *p; }
+  static void StoreFloats(float* p, Float x) noexcept { *p = x; }
+  static Float ToFloat(Reg x) noexcept { return static_cast<float>(static_cast<int32_t>(x)); }
+  static Float Mul(Float a, Float b) noexcept { return a * b; }
+  static Float AddFloats(Float a, Float b) noexcept { return a + b; }
+  static Float Max(Float a, Float b) noexcept { return a > b ? a : b; }
+  static Float Min(Float a, Float b) noexcept { return a < b ? a : b; }
+  static Reg Round(Float x) noexcept { return static_cast<Reg>(static_cast<int32_t>(__builtin_rintf(x))); }
+  static void StoreBytes(uint8_t* p, Reg x) noexcept { *p = static_cast<uint8_t>(x); }
 };
 
 }  // namespace

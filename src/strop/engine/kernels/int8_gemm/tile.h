@@ -5,12 +5,14 @@
 
 #include "strop/engine/kernels/int8_gemm/args.h"
 
-// The one shape of every integer GEMM kernel, over a vector type V of the ISA file: kWidth lanes of 32 bits,
-// Reg, Zero, Set1 (of 32 bits), Load (of 4 bytes a lane), Store (of 32 bits a lane), Xor, Add, and
-// Dot(sum, a, b), which adds to each lane the four products of a's unsigned with b's signed bytes, or those
-// of pairs that 16 bits hold. V lies in the ISA file's unnamed namespace and is a parameter of every
-// function, so that each file keeps its own instances. b lies in panels of nr columns, each in groups of four
-// rows: [panel][k / 4][nr][4].
+// The one shape of every integer GEMM kernel, over a vector type V of the ISA file. Of kWidth lanes of 32
+// bits: Reg, Zero, Set1, Load (four bytes a lane), LoadSums, StoreSums, Xor, Add, and Dot(sum, a, b), which
+// adds to each lane the four products of a's unsigned with b's signed bytes. Of floats: Float, SetFloat,
+// LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min, Round (to the nearest even), and StoreBytes,
+// which stores the lowest byte of each lane. V lies in the ISA file's unnamed namespace and is a parameter of
+// every function, so that each file keeps its own instances.
+//
+// b lies in panels of nr columns, each in groups of four rows: [panel][k / 4][nr][4].
 namespace strop::engine {
 
 inline constexpr int kInt8Group = 4;
@@ -65,7 +67,7 @@ inline void Int8Tile(const uint8_t* a, int64_t lda, int64_t k, uint32_t flip, co
       Reg value = sum[0][i][v];
 #pragma GCC unroll 4
       for (int u = 1; u < U; ++u) value = V::Add(value, sum[u][i][v]);
-      V::Store(sums + i * nr + v * V::kWidth, value);
+      V::StoreSums(sums + i * nr + v * V::kWidth, value);
     }
   }
 }
@@ -110,39 +112,63 @@ struct Int8Columns {
     if (g.scale != nullptr) std::memcpy(scale, g.scale + col, count * sizeof(float));
     if (g.offset != nullptr) std::memcpy(offset, g.offset + col, count * sizeof(float));
   }
+
+  typename V::Reg Corrected(const int32_t* sums, int i) const noexcept {
+    return V::Add(V::LoadSums(sums + i), V::LoadSums(correction + i));
+  }
+  typename V::Float Scaled(const int32_t* sums, int i) const noexcept {
+    return V::AddFloats(V::Mul(V::ToFloat(Corrected(sums, i)), V::LoadFloats(scale + i)),
+                        V::LoadFloats(offset + i));
+  }
 };
 
-// A row of n elements of c of its sums. The loops go over whole panels, whose width the compiler knows.
+// kNr bytes of a row from its sums. Relu is the zero as the lowest byte.
+template <class V, int kNr>
+inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
+                            uint8_t* out) noexcept {
+  const int32_t least = g.output == Int8Output::kS8 ? -128 : 0;
+  const int32_t lowest = g.relu && g.zero > least ? g.zero : least;
+  const auto low = V::SetFloat(static_cast<float>(lowest - g.zero));
+  const auto high = V::SetFloat(static_cast<float>(least + 255 - g.zero));
+  const auto zero = V::Set1(static_cast<uint32_t>(g.zero));
+  for (int i = 0; i < kNr; i += V::kWidth) {
+    const auto y = V::Min(V::Max(columns.Scaled(sums, i), low), high);
+    V::StoreBytes(out + i, V::Add(V::Round(y), zero));
+  }
+}
+
+template <class V, int kNr>
+inline void Int8FinishFloats(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
+                             float* out) noexcept {
+  const auto zero = V::SetFloat(0);
+  for (int i = 0; i < kNr; i += V::kWidth) {
+    const auto y = columns.Scaled(sums, i);
+    V::StoreFloats(out + i, g.relu ? V::Max(y, zero) : y);
+  }
+}
+
+template <class V, int kNr>
+inline void Int8FinishSums(const Int8Columns<V, kNr>& columns, const int32_t* sums, int32_t* out) noexcept {
+  for (int i = 0; i < kNr; i += V::kWidth) V::StoreSums(out + i, columns.Corrected(sums, i));
+}
+
+// A row of n elements of c, from element `at` on, of its sums.
 template <class V, int kNr>
 inline void Int8Finish(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
                        int64_t at, int64_t n) noexcept {
-  const auto count = static_cast<size_t>(n);
-  alignas(64) int32_t whole[kNr];
-  for (int i = 0; i < kNr; ++i)
-    whole[i] =
-        static_cast<int32_t>(static_cast<uint32_t>(sums[i]) + static_cast<uint32_t>(columns.correction[i]));
-  if (g.output == Int8Output::kS32) {
-    std::memcpy(static_cast<int32_t*>(g.c) + at, whole, count * sizeof(int32_t));
-    return;
+  const bool bytes = g.output == Int8Output::kU8 || g.output == Int8Output::kS8;
+  const int64_t size = bytes ? 1 : 4;
+  char* const row = static_cast<char*>(g.c) + at * size;
+  alignas(64) char part[kNr * 4];
+  char* const out = n == kNr ? row : part;
+  if (bytes) {
+    Int8FinishBytes<V, kNr>(g, columns, sums, reinterpret_cast<uint8_t*>(out));
+  } else if (g.output == Int8Output::kF32) {
+    Int8FinishFloats<V, kNr>(g, columns, sums, reinterpret_cast<float*>(out));
+  } else {
+    Int8FinishSums<V, kNr>(columns, sums, reinterpret_cast<int32_t*>(out));
   }
-  alignas(64) float y[kNr];
-  for (int i = 0; i < kNr; ++i) y[i] = static_cast<float>(whole[i]) * columns.scale[i] + columns.offset[i];
-  if (g.relu)
-    for (int i = 0; i < kNr; ++i) y[i] = y[i] < 0 ? 0 : y[i];
-  if (g.output == Int8Output::kF32) {
-    std::memcpy(static_cast<float*>(g.c) + at, y, count * sizeof(float));
-    return;
-  }
-  const bool is_signed = g.output == Int8Output::kS8;
-  const float low = is_signed ? -128 : 0, high = is_signed ? 127 : 255, zero = static_cast<float>(g.zero);
-  alignas(64) uint8_t bytes[kNr];
-  for (int i = 0; i < kNr; ++i) {
-    float q = __builtin_rintf(y[i]) + zero;
-    q = q > low ? q : low;  // also of NaN
-    q = q < high ? q : high;
-    bytes[i] = static_cast<uint8_t>(static_cast<int32_t>(q));
-  }
-  std::memcpy(static_cast<uint8_t*>(g.c) + at, bytes, count);
+  if (out == part) std::memcpy(row, part, static_cast<size_t>(n * size));
 }
 
 // What the outliers of a panel add to the sums of `rows` rows.
