@@ -1,11 +1,13 @@
 """Runs a model on another runtime for `strop bench --against`, taking turns with it.
 
 Speaks JSON lines over the Unix socket given as the only argument. The first line it reads says what to load:
-{"runtime", "model", "threads", "inputs": [{"name", "dtype", "shape", "file"}]}. It answers {"ready", "version",
-"load_seconds"} or {"error"}; then {"run": n} by {"seconds": [...]}, and {"answer": folder} by
+{"runtime", "model", "threads", "inputs": [[{"name", "dtype", "shape", "file"}]]}. It answers {"ready", "version",
+"load_seconds"} or {"error"}; then {"run": n}, on one of the inputs after the other, by {"seconds": [...]}, and
+{"answer": folder}, to the first, by
 {"outputs": [{"name", "dtype", "shape", "file"}]}.
 """
 
+import itertools
 import json
 import os
 import socket
@@ -58,10 +60,11 @@ def main(path):
     try:
         import numpy
 
-        inputs = {
-            item["name"]: numpy.fromfile(item["file"], dtype=item["dtype"]).reshape(item["shape"])
-            for item in task["inputs"]
-        }
+        inputs = [
+            {item["name"]: numpy.fromfile(item["file"], dtype=item["dtype"]).reshape(item["shape"]) for item in each}
+            for each in task["inputs"]
+        ]
+        turn = itertools.cycle(inputs)
         begin = time.perf_counter()
         version, run = RUNTIMES[task["runtime"]](task["model"], task["threads"])
         say({"ready": True, "version": version, "load_seconds": time.perf_counter() - begin})
@@ -70,13 +73,14 @@ def main(path):
             if "run" in message:
                 seconds = []
                 for _ in range(message["run"]):
+                    each = next(turn)
                     begin = time.perf_counter()
-                    run(inputs)
+                    run(each)
                     seconds.append(time.perf_counter() - begin)
                 say({"seconds": seconds})
             else:
                 outputs = []
-                for number, (name, array) in enumerate(run(inputs).items()):
+                for number, (name, array) in enumerate(run(inputs[0]).items()):
                     file = os.path.join(message["answer"], f"output{number}")
                     numpy.ascontiguousarray(array).tofile(file)
                     outputs.append({"name": name, "dtype": str(array.dtype), "shape": list(array.shape), "file": file})

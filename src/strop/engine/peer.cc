@@ -52,7 +52,7 @@ std::string Python() {
 
 class PythonPeer : public Peer {
  public:
-  PythonPeer(const std::string& runtime, const path& model, int threads, const TensorMap& inputs)
+  PythonPeer(const std::string& runtime, const path& model, int threads, std::span<const TensorMap> inputs)
       : runtime_(runtime), listener_(folder_.at() / "peer.sock") {
     ProcessOptions options;
     options.command = {Python(), (VerbFolder() / ".." / "engine_peer.py").string(),
@@ -62,14 +62,7 @@ class PythonPeer : public Peer {
     Connect();
     json task = {
         {"runtime", runtime}, {"model", model.string()}, {"threads", threads}, {"inputs", json::array()}};
-    for (const auto& [name, tensor] : inputs) {
-      const path file = folder_.at() / fmt::format("input{}", task["inputs"].size());
-      WriteFileAtomically(file, {static_cast<const char*>(tensor.data()), tensor.bytes()});
-      task["inputs"].push_back({{"name", name},
-                                {"dtype", DTypeName(tensor.dtype())},
-                                {"shape", tensor.shape()},
-                                {"file", file.string()}});
-    }
+    for (const TensorMap& each : inputs) task["inputs"].push_back(Write(each, task["inputs"].size()));
     const json ready = Ask(task, kStart);
     version_ = ready.at("version");
     load_seconds_ = ready.at("load_seconds");
@@ -95,6 +88,19 @@ class PythonPeer : public Peer {
   }
 
  private:
+  json Write(const TensorMap& inputs, size_t number) const {
+    json written = json::array();
+    for (const auto& [name, tensor] : inputs) {
+      const path file = folder_.at() / fmt::format("input{}.{}", number, written.size());
+      WriteFileAtomically(file, {static_cast<const char*>(tensor.data()), tensor.bytes()});
+      written.push_back({{"name", name},
+                         {"dtype", DTypeName(tensor.dtype())},
+                         {"shape", tensor.shape()},
+                         {"file", file.string()}});
+    }
+    return written;
+  }
+
   void Connect() {
     const auto deadline = std::chrono::steady_clock::now() + kStart;
     for (;;) {
@@ -143,7 +149,7 @@ class PythonPeer : public Peer {
 Peer::~Peer() = default;
 
 std::unique_ptr<Peer> Peer::Start(const std::string& runtime, const path& model, int threads,
-                                  const TensorMap& inputs) {
+                                  std::span<const TensorMap> inputs) {
   if (runtime != "onnxruntime" && runtime != "openvino") {
     throw Error(Code::kInvalidArgument,
                 fmt::format("peer \"{}\": expected onnxruntime or openvino", runtime));

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,14 +19,14 @@ class STROP_API Peer {
   // Throws kInvalidArgument for another runtime, kFailedPrecondition when Python or the package is not there,
   // kUnsupported with the runtime's own message when it refuses the model.
   static std::unique_ptr<Peer> Start(const std::string& runtime, const std::filesystem::path& model,
-                                     int threads, const TensorMap& inputs);
+                                     int threads, std::span<const TensorMap> inputs);
   virtual ~Peer();
 
   virtual const std::string& version() const noexcept = 0;
   virtual double load_seconds() const noexcept = 0;
-  // Seconds of each of so many runs on the inputs.
+  // Seconds of each of so many runs on the inputs, one after the other and from the first again.
   virtual std::vector<double> Run(int count) = 0;
-  // What it answers.
+  // What it answers to the first.
   virtual TensorMap Answer() = 0;
 };
 

@@ -214,7 +214,7 @@ class PlanTest : public testing::Test {
 };
 
 TEST_F(PlanTest, TunedPlanIsReadBackAndFollowed) {
-  const size_t float_isas = 1 + static_cast<size_t>(std::min(HighestIsa(Cpu()), Isa::kAvx512));
+  const size_t float_isas = HighestIsa(Cpu()) >= Isa::kAvx512 ? 2 : 1;  // scalar only where it is all there is
   SavedPlan made = TunePlan(path_, options_);
   ASSERT_EQ(made.layers.size(), 2u);
   EXPECT_EQ(made.layers[0].candidates.size(), float_isas);

@@ -124,8 +124,10 @@ LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t 
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<std::unique_ptr<Step::State>> states;
   std::vector<std::function<void()>> runs;
+  const Isa highest = HighestIsa(Cpu());
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx}) {
-    if (isa > HighestIsa(Cpu())) break;
+    if (isa > highest) break;
+    if (isa == Isa::kScalar && isa < highest) continue;  // never the fastest, and slow to time
     std::unique_ptr<Step> step = MakeDenseStep(graph, layer, isa, pool);
     if (!steps.empty() && steps.back()->plan.kernel == step->plan.kernel) continue;
     states.push_back(step->NewState());
