@@ -97,7 +97,7 @@ class ReferenceStep : public Step {
     TensorMap answers = model::reference::Evaluate(part_, values, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Tensor& answer = answers.at(outputs[i]);
-      if (out[i]) {
+      if (out[i] && out[i].shape() == answer.shape() && out[i].dtype() == answer.dtype()) {
         std::copy_n(static_cast<const char*>(answer.data()), answer.bytes(),
                     static_cast<char*>(out[i].data()));
       } else {
@@ -141,11 +141,13 @@ class DenseStep : public Step {
     return last == nullptr ? std::string_view(plan.kernel) : last->name;
   }
   void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
-    if (!out[0]) {
-      Shape shape = in[0].shape();
-      shape.back() = weights_.n;
-      out[0] = Tensor::New(DType::kF32, shape);
+    Shape made = in[0].shape();
+    if (made.size() < 2 || made.back() != weights_.k) {
+      throw Error(Code::kInvalidArgument, fmt::format("node {} ({}): its input is {}, expected rows of {}",
+                                                      plan.layer, plan.op, ShapeText(made), weights_.k));
     }
+    made.back() = weights_.n;
+    if (!out[0] || out[0].shape() != made) out[0] = Tensor::New(DType::kF32, made);
     const int64_t m = in[0].size() / weights_.k;
     const GemmArgs args{m,
                         weights_.n,

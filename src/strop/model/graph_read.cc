@@ -6,6 +6,7 @@
 
 #include "strop/base/error.h"
 #include "strop/base/file.h"
+#include "strop/model/arity.h"
 #include "strop/model/graph.h"
 #include "strop/model/onnx_types.h"
 #include "strop/model/subgraph.h"
@@ -16,6 +17,8 @@ namespace strop::model {
 namespace {
 
 using strop_onnx::AttributeProto;
+
+constexpr int64_t kNewestOpset = 1000;  // far beyond any there is; damaged numbers are mostly huge
 
 std::string Domain(const std::string& domain) { return domain == "ai.onnx" ? std::string() : domain; }
 
@@ -99,6 +102,23 @@ Node ReadNode(const strop_onnx::NodeProto& proto, std::string name, const Source
     node.attributes[attribute.name()] = ReadAttribute(attribute, node, source);
   }
   return node;
+}
+
+// Subgraphs are only carried along, but what runs them must not meet tensors of the wrong size, or files.
+void CheckSubgraphs(const strop_onnx::NodeProto& node, const std::map<std::string, int64_t>& opsets,
+                    const Source& source) {
+  for (const AttributeProto& attribute : node.attribute()) {
+    if (attribute.type() != AttributeProto::GRAPH) continue;
+    const Source within{fmt::format("{} (a subgraph of node {})", source.where, node.name()), std::nullopt};
+    const auto& graph = attribute.g();
+    if (!graph.sparse_initializer().empty()) Unsupported(within, "an initializer is sparse");
+    for (const auto& tensor : graph.initializer())
+      ReadTensor(tensor, within, fmt::format("the initializer {}", tensor.name()));
+    for (const auto& inner : graph.node()) {
+      CheckArity(ReadNode(inner, inner.name(), within), opsets);
+      CheckSubgraphs(inner, opsets, source);
+    }
+  }
 }
 
 // Names of the file are kept where they are unique; the others are made from the operator.
@@ -193,7 +213,11 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   Graph graph;
   graph.name = proto.name();
   graph.ir_version = model.ir_version();
-  for (const auto& opset : model.opset_import()) graph.opsets[Domain(opset.domain())] = opset.version();
+  for (const auto& opset : model.opset_import()) {
+    if (opset.version() < 1 || opset.version() > kNewestOpset)
+      Corrupt(source, fmt::format("it is of opset {} of \"{}\"", opset.version(), opset.domain()));
+    graph.opsets[Domain(opset.domain())] = opset.version();
+  }
   for (const auto& entry : model.metadata_props()) graph.metadata[entry.key()] = entry.value();
   for (const auto& tensor : proto.initializer()) {
     ReadResult read = ReadTensor(tensor, source, fmt::format("the initializer {}", tensor.name()));
@@ -213,8 +237,10 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   CheckNames(graph, source);
   SortNodes(graph);
   try {
+    for (const auto& node : proto.node()) CheckSubgraphs(node, graph.opsets, source);
     graph.Validate();
   } catch (const Error& error) {
+    if (error.code() != Code::kInvalidArgument) throw;
     Corrupt(source, error.what());
   }
   return graph;
@@ -232,6 +258,8 @@ Graph ParseFrom(std::string_view bytes, const Source& source) {
     return FromProto(model, source);
   } catch (const Error& error) {
     throw Error(error.code(), Printable(error.what()));
+  } catch (const std::bad_alloc&) {
+    Unsupported(source, "it takes more memory than there is");
   }
 }
 
