@@ -277,11 +277,14 @@ Writer Branches() {
   otherwise.Input("x", {2, 3}).Output("f", {2, 3}).Const("c", Scalar(2.0f)).Node("Mul", {"x", "c"}, {"f"});
   body.Input("at", {}, DType::kI64).Input("go", {}, DType::kBool).Input("sum", {2, 3});
   body.Output("on", {}, DType::kBool).Output("next", {2, 3}).Output("seen", {2, 3});
-  body.Node("Identity", {"go"}, {"on"}).Node("Add", {"sum", "sum"}, {"next"}).Node("Neg", {"next"}, {"seen"});
+  body.Int("last", 4).Node("Less", {"at", "last"}, {"less"}).Node("And", {"less", "go"}, {"on"});  // it ends
+  body.Node("Add", {"sum", "sum"}, {"next"}).Node("Neg", {"next"}, {"seen"});
+  w.Input("n", {}, DType::kI64).Output("v", {2, 3}).Output("u", {-1, 2, 3});
   w.Input("x", {2, 3}).Input("which", {}, DType::kBool).Output("y", {2, 3}).Output("z", {3, 2, 3});
   w.Int("trips", 3).Const("true", Scalar(true));
   w.Node("If", {"which"}, {"i"}, {{"then_branch", then.Branch()}, {"else_branch", otherwise.Branch()}})
-      .Node("Loop", {"trips", "true", "i"}, {"y", "z"}, {{"body", body.Body()}});
+      .Node("Loop", {"trips", "true", "i"}, {"y", "z"}, {{"body", body.Body()}})
+      .Node("Loop", {"n", "", "x"}, {"v", "u"}, {{"body", body.Body()}});
   return w;
 }
 

@@ -64,14 +64,15 @@ class Campaign {
     const Clock::time_point begin = Clock::now();
     fmt::print("seed {}\n", options_.seed);
     Specimens();
-    std::vector<std::unique_ptr<Worker>> workers;
-    for (int i = 0; i < options_.jobs; ++i) workers.push_back(NewWorker(options_.first + i, options_.jobs));
     const int64_t end = options_.count == INT64_MAX ? INT64_MAX : options_.first + options_.count;
+    std::vector<std::unique_ptr<Worker>> workers;
+    for (int i = 0; i < options_.jobs; ++i)
+      workers.push_back(NewWorker(options_.first + i, options_.jobs, end));
     bool busy = true;
     while (busy && Clock::now() - begin < std::chrono::seconds(options_.seconds)) {
       busy = false;
       for (const auto& worker : workers) {
-        if (worker->next() >= end) continue;
+        if (worker->done()) continue;
         busy = true;
         if (const auto finding = worker->Poll()) Record(*finding);
       }
@@ -87,10 +88,11 @@ class Campaign {
   }
 
  private:
-  std::unique_ptr<Worker> NewWorker(int64_t first, int64_t step) {
+  std::unique_ptr<Worker> NewWorker(int64_t first, int64_t step, int64_t end) {
     folders_.push_back(std::make_unique<strop::TestFolder>());
     PlantFiles(folders_.back()->path());
-    return std::make_unique<Worker>(first, step, folders_.back()->path() / "mutant.onnx", options_.limits,
+    return std::make_unique<Worker>(first, step, end, folders_.back()->path() / "mutant.onnx",
+                                    options_.limits,
                                     [this](int64_t number, const std::filesystem::path& file) {
                                       Write(file, BytesOf(corpus_, options_.seed, number));
                                       return number < 0 ? -1 : static_cast<int>(number % 3);
@@ -100,13 +102,13 @@ class Campaign {
   // What is not damaged must run: else mutants of it would tell nothing.
   void Specimens() {
     const auto count = static_cast<int64_t>(corpus_.size());
-    const std::unique_ptr<Worker> worker = NewWorker(-count, 1);
-    while (worker->next() < 0) {
-      const int64_t refused = worker->refused(), number = worker->next();
-      if (const auto finding = worker->Poll()) Record(*finding);
-      if (worker->refused() > refused && number < 0)
-        Record({number, "specimen", "the undamaged specimen is refused"});
-      usleep(1000);
+    for (int64_t number = -count; number < 0; ++number) {
+      const std::unique_ptr<Worker> worker = NewWorker(number, 1, number + 1);
+      while (!worker->done()) {
+        if (const auto finding = worker->Poll()) Record(*finding);
+        usleep(1000);
+      }
+      if (worker->refused() > 0) Record({number, "specimen", "the undamaged specimen is refused"});
     }
   }
 
@@ -135,12 +137,12 @@ int Replay(const Options& options) {
   const strop::TestFolder folder;
   PlantFiles(folder.path());
   int findings = 0;
-  Worker worker(0, 1, folder.path() / "mutant.onnx", options.limits,
+  Worker worker(0, 1, 3, folder.path() / "mutant.onnx", options.limits,
                 [&](int64_t number, const std::filesystem::path& file) {
                   Write(file, bytes);
                   return static_cast<int>(number);
                 });
-  while (worker.next() < 3) {
+  while (!worker.done()) {
     if (const auto finding = worker.Poll()) {
       ++findings;
       fmt::print("FINDING {}\n", finding->text);

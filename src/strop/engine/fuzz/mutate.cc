@@ -422,7 +422,30 @@ void AddAttribute(NodeProto& node, Rng& rng) {
   attribute.set_i(Pick(kNumbers, rng));
   attribute.set_f(Pick(kReals, rng));
   attribute.set_s(Pick(kTexts, rng));
-  for (uint64_t i = rng.Below(5); i > 0; --i) attribute.add_ints(Pick(kNumbers, rng));
+  for (uint64_t i = rng.Below(5); i > 0; --i)
+    attribute.add_ints(OneIn(2, rng) ? Pick(kNumbers, rng) : static_cast<int64_t>(rng.Below(4)));
+  if (OneIn(2, rng)) attribute.set_i(static_cast<int64_t>(rng.Below(12)));
+}
+
+// A new operator on values that are there, which one of the others then reads or the graph answers.
+void InsertNode(GraphProto& graph, Parts& parts, Rng& rng) {
+  NodeProto node;
+  node.set_op_type(Pick(kOperators, rng));
+  if (OneIn(10, rng)) node.set_domain(Pick(kDomains, rng));
+  for (uint64_t i = 1 + rng.Below(OneIn(4, rng) ? 6 : 3); i > 0; --i)
+    node.add_input(OneIn(12, rng) ? "" : *Pick(parts.names, rng));
+  for (uint64_t i = 1 + rng.Below(OneIn(4, rng) ? 3 : 1); i > 0; --i)
+    node.add_output("new" + std::to_string(rng.Below(1 << 20)));
+  for (uint64_t i = rng.Below(4); i > 0; --i) AddAttribute(node, rng);
+  if (graph.node().empty() || OneIn(2, rng)) {
+    graph.add_output()->set_name(node.output(0));
+    graph.mutable_output()->rbegin()->mutable_type()->mutable_tensor_type()->set_elem_type(
+        TensorProto::FLOAT);
+  } else {
+    NodeProto& reader = Pick(*graph.mutable_node(), rng);
+    if (!reader.input().empty()) Pick(*reader.mutable_input(), rng) = node.output(0);
+  }
+  *graph.add_node() = std::move(node);
 }
 
 void DamageNode(NodeProto& node, Parts& parts, Rng& rng) {
@@ -529,7 +552,8 @@ void DamageModel(ModelProto& model, Rng& rng) {
 
 void DamageStructure(ModelProto& model, const std::vector<Specimen>& corpus, Rng& rng) {
   Parts parts(model);
-  const uint64_t what = rng.Below(20);
+  const uint64_t what = rng.Below(24);
+  if (what >= 20) return InsertNode(*Pick(parts.graphs, rng), parts, rng);
   if (what < 5 && !parts.attributes.empty()) return DamageAttribute(*Pick(parts.attributes, rng), rng);
   if (what < 9 && !parts.tensors.empty()) return DamageTensor(*Pick(parts.tensors, rng), rng);
   if (what < 14 && !parts.nodes.empty()) return DamageNode(*Pick(parts.nodes, rng), parts, rng);
@@ -572,10 +596,10 @@ void DamageBytes(std::string& bytes, Rng& rng) {
 
 std::string MakeMutant(const std::vector<Specimen>& corpus, Rng& rng) {
   const Specimen& specimen = corpus[rng.Below(corpus.size())];
-  const uint64_t what = rng.Below(8);  // 0: bytes; 1: both; else structure
+  const uint64_t what = rng.Below(12);  // 0: bytes; 1: both; else structure
   ModelProto model = specimen.model;
   if (what > 0)
-    for (uint64_t i = 1 + rng.Below(3); i > 0; --i) DamageStructure(model, corpus, rng);
+    for (uint64_t i = 1 + rng.Below(OneIn(3, rng) ? 4 : 1); i > 0; --i) DamageStructure(model, corpus, rng);
   std::string bytes = model.SerializeAsString();
   if (what < 2)
     for (uint64_t i = 1 + rng.Below(4); i > 0; --i) DamageBytes(bytes, rng);

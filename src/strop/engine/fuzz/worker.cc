@@ -63,8 +63,9 @@ std::string KeyOf(const std::string& text) {
 
 Worker::Progress* Worker::here_ = nullptr;
 
-Worker::Worker(int64_t first, int64_t step, std::filesystem::path file, Limits limits, Write write)
-    : step_(step), file_(std::move(file)), limits_(limits), write_(std::move(write)) {
+Worker::Worker(int64_t first, int64_t step, int64_t end, std::filesystem::path file, Limits limits,
+               Write write)
+    : step_(step), end_(end), file_(std::move(file)), limits_(limits), write_(std::move(write)) {
   void* shared = mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) throw std::bad_alloc();
   progress_ = new (shared) Progress{};
@@ -117,7 +118,7 @@ void Worker::Live() {
     action.sa_flags = SA_ONSTACK;
     for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
   }
-  for (int64_t lived = 0; lived < kTrialsALife; ++lived) {
+  for (int64_t lived = 0; lived < kTrialsALife && !done(); ++lived) {
     std::memcpy(progress_->stage, "write", 6);
     progress_->started_ms = NowMs();
     const int candidate = write_(progress_->number, file_);

@@ -21,13 +21,13 @@ struct Finding {
   std::string text;  // one line
 };
 
-// A process of its own that tries numbers first, first + step, … It is a fresh one after every finding and
-// now and then, so that nothing piles up.
+// A process of its own that tries the numbers first, first + step, … below end. It is a fresh one after every
+// finding and now and then, so that nothing piles up.
 class Worker {
  public:
   // `write` makes the file of a number in the worker's process and answers the candidate to try.
   using Write = std::function<int(int64_t number, const std::filesystem::path& file)>;
-  Worker(int64_t first, int64_t step, std::filesystem::path file, Limits limits, Write write);
+  Worker(int64_t first, int64_t step, int64_t end, std::filesystem::path file, Limits limits, Write write);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -37,7 +37,7 @@ class Worker {
   // Of this worker.
   int64_t ran() const noexcept { return progress_->ran; }
   int64_t refused() const noexcept { return progress_->refused; }
-  int64_t next() const noexcept { return progress_->number; }
+  bool done() const noexcept { return progress_->number >= end_; }
 
  private:
   // Shared with the process.
@@ -53,7 +53,7 @@ class Worker {
   [[noreturn]] void Live();
   Finding Judge(int status, bool hangs) const;
 
-  const int64_t step_;
+  const int64_t step_, end_;
   const std::filesystem::path file_;
   const Limits limits_;
   const Write write_;
