@@ -284,7 +284,7 @@ Writer Branches() {
   w.Int("trips", 3).Const("true", Scalar(true));
   w.Node("If", {"which"}, {"i"}, {{"then_branch", then.Branch()}, {"else_branch", otherwise.Branch()}})
       .Node("Loop", {"trips", "true", "i"}, {"y", "z"}, {{"body", body.Body()}})
-      .Node("Loop", {"n", "", "x"}, {"v", "u"}, {{"body", body.Body()}});
+      .Node("Loop", {"n", "true", "x"}, {"v", "u"}, {{"body", body.Body()}});
   return w;
 }
 

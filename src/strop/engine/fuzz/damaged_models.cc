@@ -95,7 +95,7 @@ class Campaign {
                                     options_.limits,
                                     [this](int64_t number, const std::filesystem::path& file) {
                                       Write(file, BytesOf(corpus_, options_.seed, number));
-                                      return number < 0 ? -1 : static_cast<int>(number % 3);
+                                      return number < 0 ? 0 : static_cast<int>(number % 3);
                                     });
   }
 
@@ -108,7 +108,7 @@ class Campaign {
         if (const auto finding = worker->Poll()) Record(*finding);
         usleep(1000);
       }
-      if (worker->refused() > 0) Record({number, "specimen", "the undamaged specimen is refused"});
+      if (worker->refused() > 0) Record({number, "specimen", "an undamaged specimen: " + worker->refusal()});
     }
   }
 
@@ -149,6 +149,7 @@ int Replay(const Options& options) {
     }
     usleep(1000);
   }
+  if (worker.refused() > 0) fmt::print("{}\n", worker.refusal());
   fmt::print("{} ran, {} were refused, {} findings\n", worker.ran(), worker.refused(), findings);
   return findings == 0 ? 0 : 1;
 }

@@ -104,8 +104,7 @@ TrialResult Try(const std::filesystem::path& path, int candidate, Stage stage) {
   attempt("infer shapes", [&] { model::InferShapes(graph); });
   attempt("simplify", [&] { Rewrite(graph); });
   attempt("penultimate", [&] { model::Penultimate(graph); });
-  for (int i = 0; i < 3; ++i)
-    if (candidate == -1 || candidate == i) attempt(kCandidates[i], [&] { RunOnce(path, kCandidates[i]); });
+  attempt(kCandidates[candidate], [&] { RunOnce(path, kCandidates[candidate]); });
   return result;
 }
 

@@ -14,9 +14,9 @@ struct TrialResult {
 // What runs at the moment, for whoever has to tell where a process ended.
 using Stage = void (*)(const char* name);
 
-// Loads the model, infers its shapes, simplifies it, and runs it once on small inputs as each candidate of
-// the engine (only one of them, by `candidate`, unless that is -1). Each step may succeed or throw a
-// strop::Error of one line that blames the model; any other exception, message or kInternal is a finding.
+// Loads the model, infers its shapes, simplifies it, and runs it on small inputs as one of the engine's three
+// candidates. Each step may succeed or throw a strop::Error of one line that blames the model; any other
+// exception, message or kInternal is a finding.
 TrialResult Try(const std::filesystem::path& model, int candidate, Stage stage);
 
 }  // namespace strop::engine::fuzz

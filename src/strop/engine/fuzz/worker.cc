@@ -134,7 +134,8 @@ void Worker::Live() {
     }
     auto& count = result.kind == TrialResult::Kind::kRan ? progress_->ran : progress_->refused;
     count = count + 1;
-    std::snprintf(progress_->text, sizeof progress_->text, "%s", result.message.c_str());
+    if (result.kind == TrialResult::Kind::kRefused)
+      std::snprintf(progress_->text, sizeof progress_->text, "%s", result.message.c_str());
     progress_->number = progress_->number + step_;
   }
   _exit(0);

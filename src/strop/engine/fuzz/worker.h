@@ -37,6 +37,8 @@ class Worker {
   // Of this worker.
   int64_t ran() const noexcept { return progress_->ran; }
   int64_t refused() const noexcept { return progress_->refused; }
+  // Of the last refusal.
+  std::string refusal() const { return progress_->text; }
   bool done() const noexcept { return progress_->number >= end_; }
 
  private:
