@@ -288,6 +288,63 @@ Writer Branches() {
   return w;
 }
 
+// What only OpenVINO knows: nothing of ours looks at their shapes.
+Writer Detector() {
+  Writer w(17);
+  w.Input("x", {1, 2, 6, 6}).Input("boxes", {1, 4, 4}).Input("scores", {1, 1, 4}).Input("grid", {1, 3, 3, 2});
+  w.Output("r", {2, 2, 2, 2})
+      .Output("s", {-1, 3}, DType::kI64)
+      .Output("g", {1, 2, 3, 3})
+      .Output("v", {1, 2, 6, 6});
+  w.Const("rois", Tensor::From<float>({2, 4}, Reals{0, 0, 4, 4, 1, 1, 5, 5})).Ints("batch", {0, 0});
+  w.Int("most", 3).Const("iou", Scalar(.5f)).Const("least", Scalar(-9.f)).Ints("lengths", {2});
+  w.Node("RoiAlign", {"x", "rois", "batch"}, {"r"},
+         {{"output_height", int64_t{2}}, {"output_width", int64_t{2}}, {"sampling_ratio", int64_t{2}}})
+      .Node("NonMaxSuppression", {"boxes", "scores", "most", "iou", "least"}, {"s"})
+      .Node("GridSample", {"x", "grid"}, {"g"}, {{"mode", std::string("bilinear")}})
+      .Node("ReverseSequence", {"x", "lengths"}, {"v"},
+            {{"batch_axis", int64_t{0}}, {"time_axis", int64_t{1}}});
+  return w;
+}
+
+Writer Indexing() {
+  constexpr bool kPick[] = {true, false, true};
+  Writer w(18);
+  w.Input("x", {3, 4})
+      .Input("i", {2, 1}, DType::kI64)
+      .Output("g", {2, 4})
+      .Output("e", {2, 1})
+      .Output("s", {3, 4});
+  w.Output("h", {3, 4}).Output("c", {-1, 4}).Output("u", {-1}).Output("b", {4, 3}).Output("t", {3, 4});
+  w.Const("pick", Tensor::From<bool>({3}, kPick)).Const("new", Tensor::From<float>({2, 1}, Reals{7, 8}));
+  w.Ints("roll", {3, 4});
+  w.Node("GatherND", {"x", "i"}, {"g"})
+      .Node("GatherElements", {"x", "i"}, {"e"}, {{"axis", int64_t{0}}})
+      .Node("ScatterElements", {"x", "i", "new"}, {"s"}, {{"axis", int64_t{1}}})
+      .Node("Hardmax", {"x"}, {"h"})
+      .Node("Compress", {"x", "pick"}, {"c"}, {{"axis", int64_t{0}}})
+      .Node("Unique", {"x"}, {"u"})
+      .Node("EyeLike", {"x"}, {"eye"}, {{"k", int64_t{1}}})
+      .Node("Transpose", {"eye"}, {"b"})
+      .Node("Reshape", {"x", "roll"}, {"rolled"})
+      .Node("PRelu", {"rolled", "slope"}, {"t"})
+      .Weight("slope", {4});
+  return w;
+}
+
+Writer Integers() {
+  Writer w(17);
+  w.Input("x", {1, 2, 5, 5}, DType::kU8).Input("a", {2, 3}, DType::kU8).Output("m", {2, 4}, DType::kI32);
+  w.Output("q", {1, 3, 3, 3}, DType::kU8).Output("l", {2, 4}, DType::kU8).Const("s", Scalar(.1f));
+  w.Const("z", Scalar<uint8_t>(3)).Const("wz", Scalar<int8_t>(1));
+  w.Const("k", Tensor::From<int8_t>({3, 2, 3, 3}, std::vector<int8_t>(54, 2)));
+  w.Const("b", Tensor::From<int8_t>({3, 4}, std::vector<int8_t>(12, 2)));
+  w.Node("MatMulInteger", {"a", "b", "z", "wz"}, {"m"})
+      .Node("QLinearConv", {"x", "s", "z", "k", "s", "wz", "s", "z"}, {"q"})
+      .Node("QLinearMatMul", {"a", "s", "z", "b", "s", "wz", "s", "z"}, {"l"});
+  return w;
+}
+
 Writer External() {
   Writer w(17);
   w.Input("x", {-1, 12}).Output("y", {-1, 8}).Weight("w", {12, 8}).Node("MatMul", {"x", "w"}, {"y"});
@@ -384,6 +441,9 @@ std::vector<Specimen> MakeCorpus() {
           {"shapes", ShapeMaths().Proto()},
           {"elements", Elements().Proto()},
           {"recurrent", Recurrent().Proto()},
+          {"detector", Detector().Proto()},
+          {"indexing", Indexing().Proto()},
+          {"integers", Integers().Proto()},
           {"branches", Branches().Proto()},
           {"forest", Forest().Proto()},
           {"new forest", NewForest().Proto()},
