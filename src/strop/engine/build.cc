@@ -10,6 +10,7 @@
 #include "strop/engine/kernels/gemm/gemm.h"
 #include "strop/model/passes.h"
 #include "strop/model/reference/evaluator.h"
+#include "strop/model/subgraph.h"
 #include "strop/model/trees.h"
 
 namespace strop::engine {
@@ -131,14 +132,6 @@ std::set<size_t> OwnNodes(const Graph& graph) {
   return own;
 }
 
-// A Loop that is known to go round not even once.
-bool NeverLoops(const Graph& graph, const Node& node) {
-  if (node.op != "Loop" || !node.domain.empty()) return false;
-  const auto trips = graph.initializers.find(node.inputs[0]);
-  return trips != graph.initializers.end() && trips->second.dtype() == DType::kI64 &&
-         trips->second.size() == 1 && trips->second.As<int64_t>()[0] <= 0;
-}
-
 // OpenVINO divides by sizes of zero. Empty parameters (the roi of a Resize) are common and harmless.
 std::set<size_t> EmptyNodes(const Graph& graph, const Values& values) {
   const auto empty = [&](const std::string& value) {
@@ -150,7 +143,7 @@ std::set<size_t> EmptyNodes(const Graph& graph, const Values& values) {
     const Node& node = graph.nodes[i];
     const bool reads = !node.inputs.empty() && empty(node.inputs[0]);
     const bool makes = std::any_of(node.outputs.begin(), node.outputs.end(), empty);
-    if (!reads && !makes && !NeverLoops(graph, node)) continue;
+    if (!reads && !makes && !model::NeverLoops(graph, node)) continue;
     const int64_t opset = node.domain.empty() ? graph.opset() : 0;
     if (!model::reference::Supports(node, opset)) {
       throw Error(Code::kUnsupported,

@@ -104,20 +104,35 @@ Node ReadNode(const strop_onnx::NodeProto& proto, std::string name, const Source
   return node;
 }
 
-// Subgraphs are only carried along, but what runs them must not meet tensors of the wrong size, or files.
-void CheckSubgraphs(const strop_onnx::NodeProto& node, const std::map<std::string, int64_t>& opsets,
-                    const Source& source) {
+// Subgraphs are only carried along, but what runs them must not meet tensors of the wrong size, files, or
+// shapes that contradict each other. `scope` has the opsets and the constants around them.
+void CheckSubgraphs(const strop_onnx::NodeProto& node, const Graph& scope, const Source& source) {
   for (const AttributeProto& attribute : node.attribute()) {
     if (attribute.type() != AttributeProto::GRAPH) continue;
     const Source within{fmt::format("{} (a subgraph of node {})", source.where, node.name()), std::nullopt};
-    const auto& graph = attribute.g();
-    if (!graph.sparse_initializer().empty()) Unsupported(within, "an initializer is sparse");
-    for (const auto& tensor : graph.initializer())
-      ReadTensor(tensor, within, fmt::format("the initializer {}", tensor.name()));
-    for (const auto& inner : graph.node()) {
-      CheckArity(ReadNode(inner, inner.name(), within), opsets);
-      CheckSubgraphs(inner, opsets, source);
+    const auto& proto = attribute.g();
+    if (!proto.sparse_initializer().empty()) Unsupported(within, "an initializer is sparse");
+    Graph graph;
+    graph.opsets = scope.opsets;
+    graph.initializers = scope.initializers;
+    for (const auto& input : proto.input()) graph.initializers.erase(input.name());
+    for (const auto& tensor : proto.initializer()) {
+      graph.initializers[tensor.name()] =
+          ReadTensor(tensor, within, fmt::format("the initializer {}", tensor.name())).tensor;
     }
+    for (const auto& inner : proto.node()) {
+      graph.nodes.push_back(ReadNode(inner, inner.name(), within));
+      const Node& last = graph.nodes.back();
+      CheckArity(last, graph.opsets);
+      CheckSubgraphs(inner, graph, source);
+      const auto value = last.attributes.find("value");
+      if (last.op == "Constant" && value != last.attributes.end() &&
+          std::holds_alternative<Tensor>(value->second))
+        graph.initializers[last.outputs[0]] = std::get<Tensor>(value->second);
+      if (NeverLoops(graph, last))
+        Unsupported(within, fmt::format("the Loop {} never goes round", last.name));
+    }
+    InferShapes(graph);
   }
 }
 
@@ -237,7 +252,7 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   CheckNames(graph, source);
   SortNodes(graph);
   try {
-    for (const auto& node : proto.node()) CheckSubgraphs(node, graph.opsets, source);
+    for (const auto& node : proto.node()) CheckSubgraphs(node, graph, source);
     graph.Validate();
   } catch (const Error& error) {
     if (error.code() != Code::kInvalidArgument) throw;

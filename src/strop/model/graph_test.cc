@@ -283,6 +283,26 @@ TEST(Graph, TensorsAndNodesOfSubgraphsAreChecked) {
                 graph.mutable_node(1)->clear_input();
               }),
               HasSubstr("(Relu): it has 0 inputs, expected 1"));
+  EXPECT_THAT(refusal([](auto& graph) {
+                graph.mutable_initializer(1)->clear_data_location();
+                graph.mutable_initializer(1)->set_raw_data(std::string(24, '\0'));
+                graph.mutable_node(1)->set_op_type("RNN");  // of w as W and R
+                graph.mutable_node(1)->add_input("w");
+                graph.mutable_node(1)->add_input("w");
+              }),
+              HasSubstr("(RNN): the input at position 1 is [2,3], expected [1,?,?]"));
+  EXPECT_THAT(refusal([](auto& graph) {
+                auto& trips = *graph.mutable_initializer(1);
+                trips.clear_data_location();
+                trips.clear_dims();
+                trips.set_data_type(strop_onnx::TensorProto::INT64);
+                trips.set_raw_data(std::string(8, '\0'));
+                auto& loop = *graph.mutable_node(1);
+                loop.set_op_type("Loop");
+                loop.clear_input();
+                for (const char* input : {"w", "", "x"}) loop.add_input(input);
+              }),
+              HasSubstr("the Loop Relu_y never goes round"));
 }
 
 // Whether a value is constant was once asked anew on each of the 2^60 ways through this graph.

@@ -38,8 +38,6 @@ Dim Size(const Call& call, size_t input, size_t axis, size_t rank) {
 // R [directions, gates * hidden, hidden], B [directions, 2 * gates * hidden], lengths [batch] and states
 // [directions, batch, hidden]. With layout 1 the batch leads X, the states and the answers.
 void Infer(Call& call, int64_t gates) {
-  const Type* x = call.In(0);
-  if (!x) return;
   const bool batch_leads = call.node.Int("layout", 0) != 0;
   const int64_t directions = Directions(call);
   Dim hidden = Size(call, 2, 2, 3);
@@ -64,6 +62,8 @@ void Infer(Call& call, int64_t gates) {
     CheckDims(call, 6, state);
     CheckDims(call, 7, {directions, hidden.known() ? 3 * hidden.size : -1});
   }
+  const Type* x = call.In(0);
+  if (!x) return;
   const Dim ways{directions, {}};
   const Dims last = batch_leads ? Dims{batch, ways, hidden} : Dims{ways, batch, hidden};
   call.Out(0, x->dtype, batch_leads ? Dims{batch, time, ways, hidden} : Dims{time, ways, batch, hidden});
