@@ -1,8 +1,27 @@
 #include "strop/base/error.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace strop {
+namespace {
+
+constexpr size_t kLongest = 4000;
+
+// Names and texts of damaged files end up in messages; they are made to keep the promise of one line.
+std::string OneLine(std::string message) {
+  if (message.size() > kLongest) {
+    size_t end = kLongest;
+    while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;  // within a letter
+    message.resize(end);
+    message += " …";
+  }
+  std::replace_if(
+      message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return message;
+}
+
+}  // namespace
 
 std::string_view CodeName(Code code) noexcept {
   switch (code) {
@@ -32,7 +51,7 @@ std::string_view CodeName(Code code) noexcept {
   return "internal";
 }
 
-Error::Error(Code code, std::string message) : code_(code), message_(std::move(message)) {}
+Error::Error(Code code, std::string message) : code_(code), message_(OneLine(std::move(message))) {}
 
 Error::~Error() = default;
 

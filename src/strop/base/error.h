@@ -27,7 +27,8 @@ enum class Code {
 STROP_API std::string_view CodeName(Code code) noexcept;
 
 // The one exception of the library. The message is one line that names what, where, the value found and what
-// is accepted or how to mend it. Thread safe as any value.
+// is accepted or how to mend it: control characters become spaces, and beyond 4000 bytes it is cut. Thread
+// safe as any value.
 class STROP_API Error : public std::exception {
  public:
   Error(Code code, std::string message);

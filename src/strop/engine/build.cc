@@ -9,6 +9,7 @@
 #include "strop/base/error.h"
 #include "strop/model/passes.h"
 #include "strop/model/reference/evaluator.h"
+#include "strop/model/subgraph.h"
 #include "strop/model/trees.h"
 
 namespace strop::engine {
@@ -130,6 +131,28 @@ std::set<size_t> OwnNodes(const Graph& graph) {
   return own;
 }
 
+// OpenVINO divides by sizes of zero. Empty parameters (the roi of a Resize) are common and harmless.
+std::set<size_t> EmptyNodes(const Graph& graph, const Values& values) {
+  const auto empty = [&](const std::string& value) {
+    const auto found = values.find(value);
+    return found != values.end() && found->second.has_shape && ElementCount(found->second.shape) == 0;
+  };
+  std::set<size_t> nodes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const bool reads = !node.inputs.empty() && empty(node.inputs[0]);
+    const bool makes = std::any_of(node.outputs.begin(), node.outputs.end(), empty);
+    if (!reads && !makes && !model::NeverLoops(graph, node)) continue;
+    const int64_t opset = node.domain.empty() ? graph.opset() : 0;
+    if (!model::reference::Supports(node, opset)) {
+      throw Error(Code::kUnsupported,
+                  fmt::format("node {} ({}): empty tensors are not supported", node.name, node.op));
+    }
+    nodes.insert(i);
+  }
+  return nodes;
+}
+
 bool BordersTyped(const std::vector<Region>& regions, const Values& values) {
   return std::all_of(regions.begin(), regions.end(), [&](const Region& region) {
     const auto known = [&](const std::string& value) { return values.contains(value); };
@@ -173,6 +196,7 @@ std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {
     steps.push_back(MakeReferenceStep(PartOf(request, whole)));
     return steps;
   }
+  reference.merge(EmptyNodes(graph, request.values));
   // Each round gives at least one more node to the reference evaluator, so it ends.
   for (;;) {
     steps.clear();

@@ -1,6 +1,9 @@
 #include <functional>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "strop/base/error.h"
 #include "strop/engine/kernels/gemm/gemm.h"
 #include "strop/engine/kernels/int8_gemm/int8_gemm.h"
 #include "strop/engine/step.h"
@@ -31,11 +34,14 @@ class DenseStep : public Step {
   struct LastKernel : State {
     std::string_view kernel;
   };
-  static void Make(Tensor& out, const Tensor& in, DType dtype, int64_t n) {
-    if (out) return;
+  // The answer to rows of k, in the memory that is there if it fits.
+  void Make(Tensor& out, const Tensor& in, DType dtype) const {
     Shape shape = in.shape();
-    shape.back() = n;
-    out = Tensor::New(dtype, shape);
+    if (shape.size() < 2 || shape.back() != k_)
+      throw Error(Code::kInvalidArgument, fmt::format("node {} ({}): its input is {}, expected rows of {}",
+                                                      plan.layer, plan.op, ShapeText(shape), k_));
+    shape.back() = n_;
+    if (!out || out.shape() != shape) out = Tensor::New(dtype, shape);
   }
   // In blocks on the pool's threads.
   void RunBlocks(const GemmShape& shape, const GemmTiling& tile,
@@ -70,7 +76,7 @@ class FloatDenseStep : public DenseStep {
   }
 
   void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
-    Make(out[0], in[0], DType::kF32, n_);
+    Make(out[0], in[0], DType::kF32);
     const GemmShape shape{in[0].size() / k_, n_, k_};
     const GemmKernel& kernel = PickGemm(shape, flags_);
     static_cast<LastKernel&>(state).kernel = kernel.name;
@@ -125,7 +131,7 @@ class Int8DenseStep : public DenseStep {
   }
 
   void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
-    Make(out[0], in[0], output_ ? output_->dtype : DType::kF32, n_);
+    Make(out[0], in[0], output_ ? output_->dtype : DType::kF32);
     const GemmShape shape{in[0].size() / k_, n_, k_};
     const Int8GemmKernel& kernel = PickInt8Gemm(shape.m, flags_);
     static_cast<LastKernel&>(state).kernel = kernel.name;

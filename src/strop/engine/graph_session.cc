@@ -10,6 +10,7 @@
 
 #include "strop/base/error.h"
 #include "strop/base/threads.h"
+#include "strop/engine/border.h"
 
 namespace strop::engine {
 namespace {
@@ -32,6 +33,19 @@ bool Fits(const Shape& found, const ValueInfo& wanted) {
       [](int64_t size, int64_t declared) { return declared == -1 ? size > 0 : size == declared; });
 }
 
+// A value that cannot be held is refused before anything tries to.
+void CheckSizes(const std::map<std::string, ValueInfo>& values) {
+  const auto limit = static_cast<double>(MemoryLimit());
+  for (const auto& [name, value] : values) {
+    double bytes = static_cast<double>(SizeOf(value.dtype));
+    for (const int64_t size : value.shape) bytes *= static_cast<double>(std::max<int64_t>(size, 0));
+    if (!value.has_shape || bytes <= limit) continue;
+    throw Error(Code::kUnsupported,
+                fmt::format("the value {} of shape {} takes {:.3g} GB, of {:.3g} GB that there are", name,
+                            ShapeText(value.shape), bytes / 1e9, limit / 1e9));
+  }
+}
+
 }  // namespace
 
 GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOptions& options,
@@ -43,6 +57,7 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
   PrepareGraph(graph_);
   if (!saved.empty()) saved_ = LoadPlan(saved, PlanKey::Here(hash_, pool_.threads()));
   const std::map<std::string, ValueInfo> values = model::InferShapes(graph_);
+  CheckSizes(values);
   inputs_ = graph_.inputs;
   outputs_ = graph_.outputs;
   ResolveTaps(options.taps, values);
@@ -62,7 +77,9 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
     if (const auto known = values.find(value.name); known != values.end()) value.dtype = known->second.dtype;
   }
   free_slots_.reserve(most_slots_);
-  // From here on the graph only tells shapes, which weights take part in by their own.
+  // From here on the graph only tells shapes, which weights take part in by their own. What an output's shape
+  // is only declared to be need not be true: such an answer has the shape that it is made with.
+  for (ValueInfo& output : graph_.outputs) output.has_shape = false;
   for (auto& [name, tensor] : graph_.initializers) {
     if (tensor.dtype() == DType::kF32 || tensor.dtype() == DType::kI8 || tensor.dtype() == DType::kU8) {
       tensor = Tensor::Wrap(tensor.dtype(), tensor.shape(), nullptr, nullptr);
@@ -171,6 +188,7 @@ std::shared_ptr<const GraphSession::Layout> GraphSession::LayoutFor(const Tensor
 std::shared_ptr<const GraphSession::Layout> GraphSession::MakeLayout(
     const std::map<std::string, Shape>& shapes) const {
   const std::map<std::string, ValueInfo> inferred = model::InferShapes(graph_, shapes);
+  CheckSizes(inferred);
   auto layout = std::make_shared<Layout>();
   layout->shapes.resize(values_.size());
   layout->offsets.resize(values_.size());
@@ -240,6 +258,10 @@ class GraphSession::SlotLease {
 };
 
 TensorMap GraphSession::Run(const TensorMap& inputs, const std::vector<std::string>& wanted) {
+  return AtBorder("the run", [&] { return Answer(inputs, wanted); });
+}
+
+TensorMap GraphSession::Answer(const TensorMap& inputs, const std::vector<std::string>& wanted) {
   CheckInputs(inputs);
   std::vector<std::string> names = wanted.empty() ? NamesOf(outputs_) : wanted;
   for (const std::string& name : names) {

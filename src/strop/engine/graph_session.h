@@ -54,6 +54,7 @@ class GraphSession : public Session {
   };
   class SlotLease;
 
+  TensorMap Answer(const TensorMap& inputs, const std::vector<std::string>& wanted);
   void Wire(std::vector<std::unique_ptr<Step>> steps);
   void ResolveTaps(const std::vector<std::string>& taps,
                    const std::map<std::string, model::ValueInfo>& values);

@@ -141,7 +141,7 @@ class Model : public OpenVinoModel {
         }
       }
     } catch (const ov::Exception& error) {
-      throw Error(Code::kInternal, "OpenVINO could not run the model: " + OneLine(error.what()));
+      throw Error(Code::kInvalidArgument, "OpenVINO could not run the model: " + OneLine(error.what()));
     }
   }
 

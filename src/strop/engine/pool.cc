@@ -26,7 +26,13 @@ ThreadPool::~ThreadPool() {
 
 int64_t ThreadPool::Work(Job& job) {
   int64_t ended = 0;
-  for (int64_t index; (index = job.next.fetch_add(1)) < job.count; ++ended) (*job.body)(index);
+  for (int64_t index; (index = job.next.fetch_add(1)) < job.count; ++ended) {
+    try {
+      (*job.body)(index);
+    } catch (...) {
+      if (!job.failed.exchange(true)) job.error = std::current_exception();
+    }
+  }
   return ended;
 }
 
@@ -48,6 +54,7 @@ void ThreadPool::Run(int64_t count, const std::function<void(int64_t)>& body) {
   job->ended += ended;
   std::erase(jobs_, job);
   done_.wait(lock, [&] { return job->ended == job->count; });
+  if (job->error) std::rethrow_exception(job->error);
 }
 
 void ThreadPool::Loop() {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -26,8 +27,9 @@ class STROP_API ThreadPool {
 
   int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
-  // body(0) … body(count - 1), each once, in any order and side by side; returns when all have ended. `body`
-  // must not throw. Thread safe: jobs of several callers share the workers, and each caller works on its own.
+  // body(0) … body(count - 1), each once, in any order and side by side; returns when all have ended, and
+  // throws what the first of them that failed has thrown. Thread safe: jobs of several callers share the
+  // workers, and each caller works on its own.
   void Run(int64_t count, const std::function<void(int64_t)>& body);
 
  private:
@@ -36,6 +38,8 @@ class STROP_API ThreadPool {
     int64_t count = 0;
     std::atomic<int64_t> next{0};
     int64_t ended = 0;  // under mutex_
+    std::atomic<bool> failed{false};
+    std::exception_ptr error;  // of the first that failed
   };
   int64_t Work(Job& job);
   void Loop();

@@ -1,6 +1,7 @@
 #include "strop/engine/pool.h"
 
 #include <atomic>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -31,6 +32,17 @@ TEST(ThreadPool, OneThreadIsTheCaller) {
   ThreadPool pool(1);
   const std::thread::id self = std::this_thread::get_id();
   pool.Run(5, [&](int64_t) { EXPECT_EQ(std::this_thread::get_id(), self); });
+}
+
+TEST(ThreadPool, WhatABodyThrowsReachesTheCallerAfterAllHaveEnded) {
+  ThreadPool pool(3);
+  std::atomic<int> ended{0};
+  const auto body = [&](int64_t index) {
+    ++ended;
+    if (index % 3 == 0) throw std::bad_alloc();
+  };
+  EXPECT_THROW(pool.Run(100, body), std::bad_alloc);
+  EXPECT_EQ(ended, 100);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "strop/base/error.h"
 #include "strop/base/file.h"
+#include "strop/engine/border.h"
 #include "strop/engine/graph_session.h"
 
 namespace strop::engine {
@@ -27,13 +28,17 @@ Session::~Session() = default;
 std::unique_ptr<Session> Session::Load(const std::filesystem::path& model, const SessionOptions& options) {
   options.Validate();
   const std::filesystem::path plan = options.plan.empty() ? PlanPath(model) : options.plan;
-  return std::make_unique<GraphSession>(model::Graph::Load(model), HashHex(ReadFile(model)), options, plan);
+  return AtBorder("loading " + model.string(), [&]() -> std::unique_ptr<Session> {
+    return std::make_unique<GraphSession>(model::Graph::Load(model), HashHex(ReadFile(model)), options, plan);
+  });
 }
 
 std::unique_ptr<Session> Session::Make(model::Graph graph, const SessionOptions& options) {
   options.Validate();
-  const std::string hash = HashHex(graph.Serialize());
-  return std::make_unique<GraphSession>(std::move(graph), hash, options, options.plan);
+  return AtBorder("the model", [&]() -> std::unique_ptr<Session> {
+    const std::string hash = HashHex(graph.Serialize());
+    return std::make_unique<GraphSession>(std::move(graph), hash, options, options.plan);
+  });
 }
 
 }  // namespace strop::engine

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,9 +16,11 @@
 
 #include "strop/base/error.h"
 #include "strop/base/file.h"
+#include "strop/engine/border.h"
 #include "strop/engine/plan.h"
 #include "strop/engine/test_graphs.h"
 #include "strop/model/reference/evaluator.h"
+#include "strop_onnx.pb.h"
 
 namespace strop::engine {
 namespace {
@@ -274,6 +278,69 @@ TEST(Plan, InputsWithOtherDynamicSizesMustBeGiven) {
   EXPECT_THAT(MessageOf([&] { RandomInputs(inputs, 2); }, Code::kInvalidArgument),
               HasSubstr("--shape text="));
   EXPECT_EQ(RandomInputs(inputs, 2, {{"text", {2, 9}}}).at("text").shape(), (Shape{2, 9}));
+}
+
+// x [2, 3] -> op -> y, in opset 17.
+model::Graph OneNode(const std::string& op, std::vector<std::string> inputs, Shape declared,
+                     std::map<std::string, model::Attribute> attributes = {}) {
+  model::Graph graph;
+  graph.name = "one";
+  graph.ir_version = 8;
+  graph.opsets[""] = 17;
+  graph.inputs = {{"x", DType::kF32, {2, 3}, {"", ""}}};
+  graph.outputs = {{"y", DType::kF32, std::move(declared), {"", ""}}};
+  graph.nodes = {MakeNode(op, "node", std::move(inputs), {"y"}, std::move(attributes))};
+  return graph;
+}
+
+TEST(DamagedModels, AnOutputThatIsDeclaredWrongHasItsTrueShape) {
+  for (const Shape& declared : {Shape{5, 5}, Shape{int64_t{1} << 20, 1 << 12}}) {
+    const auto session = Session::Make(OneNode("Softsign", {"x"}, declared), With("openvino"));
+    EXPECT_EQ(session->Run({{"x", RandomF32({2, 3}, 1)}}).at("y").shape(), (Shape{2, 3}));
+  }
+}
+
+TEST(DamagedModels, AValueBeyondTheMemoryIsRefusedBeforeItIsMade) {
+  model::Graph graph = OneNode("ConstantOfShape", {"shape"}, {-1, -1});
+  const std::vector<int64_t> sizes = {int64_t{1} << 31, int64_t{1} << 28};
+  graph.initializers["shape"] = Tensor::From<int64_t>({2}, sizes);
+  EXPECT_THAT(MessageOf([&] { Session::Make(graph, With("openvino")); }, Code::kUnsupported),
+              HasSubstr("the value y of shape [2147483648,268435456] takes 2.31e+09 GB"));
+}
+
+TEST(DamagedModels, OpenVinoIsGivenNoEmptyValues) {
+  model::Graph graph = OneNode("Softmax", {"x"}, {0, 3});
+  graph.inputs[0].shape = {0, 3};
+  const auto session = Session::Make(graph, With("openvino"));
+  EXPECT_EQ(session->plan()[0].kernel, "reference");
+  EXPECT_EQ(session->Run({{"x", Tensor::New(DType::kF32, {0, 3})}}).at("y").shape(), (Shape{0, 3}));
+  graph.nodes[0].op = "RandomNormalLike";
+  EXPECT_THAT(MessageOf([&] { Session::Make(graph, With("openvino")); }, Code::kUnsupported),
+              HasSubstr("node node (RandomNormalLike): empty tensors are not supported"));
+}
+
+TEST(DamagedModels, ALoopThatNeverGoesRoundIsRefused) {
+  model::Graph body = OneNode("Neg", {"x"}, {2, 3});
+  body.inputs.insert(body.inputs.begin(), {{"at", DType::kI64, {}, {}}, {"go", DType::kBool, {}, {}}});
+  body.outputs.insert(body.outputs.begin(), {"on", DType::kBool, {}, {}});
+  body.nodes.push_back(MakeNode("Identity", "pass", {"go"}, {"on"}));
+  strop_onnx::ModelProto proto;
+  ASSERT_TRUE(proto.ParseFromString(body.Serialize()));
+  model::Graph graph = OneNode("Loop", {"trips", "", "x"}, {2, 3},
+                               {{"body", model::SubgraphBytes{proto.graph().SerializeAsString()}}});
+  const auto trips = [&](int64_t count) {
+    graph.initializers["trips"] = Tensor::From<int64_t>({}, std::span<const int64_t>(&count, 1));
+    return Session::Make(graph, With("openvino"));
+  };
+  EXPECT_EQ(trips(1)->Run({{"x", RandomF32({2, 3}, 1)}}).at("y").shape(), (Shape{2, 3}));
+  MessageOf([&] { trips(0); }, Code::kUnsupported);
+}
+
+TEST(DamagedModels, WhatOthersThrowBecomesAnErrorAtTheBorder) {
+  const auto memory = [] { AtBorder("the run", []() -> int { throw std::bad_alloc(); }); };
+  EXPECT_EQ(MessageOf(memory, Code::kUnsupported), "the run takes more memory than there is");
+  const auto other = [] { AtBorder("the run", []() -> int { throw std::out_of_range("at"); }); };
+  EXPECT_EQ(MessageOf(other, Code::kInternal), "the run failed: at");
 }
 
 }  // namespace

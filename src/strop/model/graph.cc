@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
+#include "strop/model/arity.h"
 #include "strop/model/subgraph.h"
 
 namespace strop::model {
@@ -23,14 +24,16 @@ const T* Find(const Node& node, std::string_view name, const char* kind) {
   return value;
 }
 
-// Whether nothing that the graph is fed with reaches the value: a weight, perhaps dequantized or transposed.
-bool IsConstant(const Graph& graph, const std::string& value) {
-  if (graph.IsInitializer(value)) return true;
-  const Node* producer = graph.Producer(value);
-  if (!producer) return false;
-  const std::vector<std::string> used = UsedValues(*producer);
-  return std::all_of(used.begin(), used.end(),
-                     [&](const std::string& input) { return IsConstant(graph, input); });
+// The values that nothing the graph is fed with reaches: weights, perhaps dequantized or transposed.
+std::set<std::string> ConstantValues(const Graph& graph) {
+  std::set<std::string> constant;
+  for (const auto& [value, tensor] : graph.initializers) constant.insert(value);
+  for (const Node& node : graph.nodes) {
+    const std::vector<std::string> used = UsedValues(node);
+    if (std::all_of(used.begin(), used.end(), [&](const auto& value) { return constant.contains(value); }))
+      constant.insert(node.outputs.begin(), node.outputs.end());
+  }
+  return constant;
 }
 
 std::string Describe(const Node& node) { return fmt::format("node {} ({})", node.name, node.op); }
@@ -78,6 +81,7 @@ void Graph::Validate() const {
     }
   }
   for (const Node& node : nodes) {
+    CheckArity(node, opsets);
     for (const std::string& value : UsedValues(node)) {
       if (made.contains(value)) continue;
       const bool later = Producer(value) != nullptr;
@@ -144,6 +148,7 @@ std::string Penultimate(const Graph& graph) {
   if (named != graph.metadata.end()) return named->second;
   if (graph.outputs.empty()) return "";
   // Walk back from the first output, the latest node first, to the last layer whose weights are constant.
+  const std::set<std::string> constant = ConstantValues(graph);
   std::set<std::string> wanted = {graph.outputs[0].name};
   for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
     const bool needed = std::any_of(node->outputs.begin(), node->outputs.end(),
@@ -152,8 +157,8 @@ std::string Penultimate(const Graph& graph) {
     const bool layer =
         node->domain.empty() && (node->op == "Gemm" || node->op == "MatMul" || node->op == "Conv");
     if (layer && node->inputs.size() >= 2) {
-      if (IsConstant(graph, node->inputs[1])) return node->inputs[0];
-      if (IsConstant(graph, node->inputs[0])) return node->inputs[1];
+      if (constant.contains(node->inputs[1])) return node->inputs[0];
+      if (constant.contains(node->inputs[0])) return node->inputs[1];
     }
     wanted.insert(node->inputs.begin(), node->inputs.end());
   }

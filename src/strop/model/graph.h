@@ -72,7 +72,7 @@ struct STROP_API Graph {
   std::string Serialize() const;
 
   // Throws kInvalidArgument naming the node when a value is used before it is made, made twice, or an output
-  // is missing.
+  // is missing, or an operator has too few or too many inputs or outputs.
   void Validate() const;
 
   int64_t opset() const;  // of ai.onnx

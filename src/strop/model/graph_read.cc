@@ -6,6 +6,7 @@
 
 #include "strop/base/error.h"
 #include "strop/base/file.h"
+#include "strop/model/arity.h"
 #include "strop/model/graph.h"
 #include "strop/model/onnx_types.h"
 #include "strop/model/subgraph.h"
@@ -16,6 +17,8 @@ namespace strop::model {
 namespace {
 
 using strop_onnx::AttributeProto;
+
+constexpr int64_t kNewestOpset = 1000;  // far beyond any there is; damaged numbers are mostly huge
 
 std::string Domain(const std::string& domain) { return domain == "ai.onnx" ? std::string() : domain; }
 
@@ -99,6 +102,38 @@ Node ReadNode(const strop_onnx::NodeProto& proto, std::string name, const Source
     node.attributes[attribute.name()] = ReadAttribute(attribute, node, source);
   }
   return node;
+}
+
+// Subgraphs are only carried along, but what runs them must not meet tensors of the wrong size, files, or
+// shapes that contradict each other. `scope` has the opsets and the constants around them.
+void CheckSubgraphs(const strop_onnx::NodeProto& node, const Graph& scope, const Source& source) {
+  for (const AttributeProto& attribute : node.attribute()) {
+    if (attribute.type() != AttributeProto::GRAPH) continue;
+    const Source within{fmt::format("{} (a subgraph of node {})", source.where, node.name()), std::nullopt};
+    const auto& proto = attribute.g();
+    if (!proto.sparse_initializer().empty()) Unsupported(within, "an initializer is sparse");
+    Graph graph;
+    graph.opsets = scope.opsets;
+    graph.initializers = scope.initializers;
+    for (const auto& input : proto.input()) graph.initializers.erase(input.name());
+    for (const auto& tensor : proto.initializer()) {
+      graph.initializers[tensor.name()] =
+          ReadTensor(tensor, within, fmt::format("the initializer {}", tensor.name())).tensor;
+    }
+    for (const auto& inner : proto.node()) {
+      graph.nodes.push_back(ReadNode(inner, inner.name(), within));
+      const Node& last = graph.nodes.back();
+      CheckArity(last, graph.opsets);
+      CheckSubgraphs(inner, graph, source);
+      const auto value = last.attributes.find("value");
+      if (last.op == "Constant" && value != last.attributes.end() &&
+          std::holds_alternative<Tensor>(value->second))
+        graph.initializers[last.outputs[0]] = std::get<Tensor>(value->second);
+      if (NeverLoops(graph, last))
+        Unsupported(within, fmt::format("the Loop {} never goes round", last.name));
+    }
+    InferShapes(graph);
+  }
 }
 
 // Names of the file are kept where they are unique; the others are made from the operator.
@@ -193,7 +228,11 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   Graph graph;
   graph.name = proto.name();
   graph.ir_version = model.ir_version();
-  for (const auto& opset : model.opset_import()) graph.opsets[Domain(opset.domain())] = opset.version();
+  for (const auto& opset : model.opset_import()) {
+    if (opset.version() < 1 || opset.version() > kNewestOpset)
+      Corrupt(source, fmt::format("it is of opset {} of \"{}\"", opset.version(), opset.domain()));
+    graph.opsets[Domain(opset.domain())] = opset.version();
+  }
   for (const auto& entry : model.metadata_props()) graph.metadata[entry.key()] = entry.value();
   for (const auto& tensor : proto.initializer()) {
     ReadResult read = ReadTensor(tensor, source, fmt::format("the initializer {}", tensor.name()));
@@ -213,8 +252,10 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   CheckNames(graph, source);
   SortNodes(graph);
   try {
+    for (const auto& node : proto.node()) CheckSubgraphs(node, graph, source);
     graph.Validate();
   } catch (const Error& error) {
+    if (error.code() != Code::kInvalidArgument) throw;
     Corrupt(source, error.what());
   }
   return graph;
@@ -232,6 +273,8 @@ Graph ParseFrom(std::string_view bytes, const Source& source) {
     return FromProto(model, source);
   } catch (const Error& error) {
     throw Error(error.code(), Printable(error.what()));
+  } catch (const std::bad_alloc&) {
+    Unsupported(source, "it takes more memory than there is");
   }
 }
 

@@ -4,12 +4,16 @@
 #include <filesystem>
 #include <functional>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
+#include "strop/base/file.h"
+#include "strop/base/test_folder.h"
 #include "strop/model/onnx_types.h"
 #include "strop/model/test_graph.h"
+#include "strop_onnx.pb.h"
 
 namespace strop::model {
 namespace {
@@ -177,6 +181,142 @@ TEST(OnnxTypes, NumbersOfTheSpecification) {
   EXPECT_EQ(FromOnnxType(16), std::nullopt);
   EXPECT_EQ(OnnxTypeName(16), "bfloat16");
   EXPECT_EQ(OnnxTypeName(99), "type 99");
+}
+
+TEST(Graph, AnOperatorHasTheInputsAndOutputsThatItTakes) {
+  const auto refusal = [](Node node, int64_t opset = 17) {
+    Graph graph = Dense();
+    graph.opsets[""] = opset;
+    graph.nodes[1] = std::move(node);
+    std::string message;
+    EXPECT_EQ(CodeOf([&] { graph.Validate(); }, &message), Code::kInvalidArgument);
+    return message;
+  };
+  EXPECT_THAT(refusal(MakeNode("Relu", {}, {"y"})), HasSubstr("(Relu): it has 0 inputs, expected 1"));
+  EXPECT_THAT(refusal(MakeNode("Relu", {"h", "h"}, {"y"})), HasSubstr("it has 2 inputs, expected 1"));
+  EXPECT_THAT(refusal(MakeNode("Relu", {"h"}, {"y", "z"})), HasSubstr("it has 2 outputs, expected 1"));
+  EXPECT_THAT(refusal(MakeNode("Concat", {}, {"y"})), HasSubstr("it has 0 inputs, expected 1 or more"));
+  EXPECT_THAT(refusal(MakeNode("Add", {"h", ""}, {"y"})), HasSubstr("its input at position 1 is missing"));
+  EXPECT_THAT(refusal(MakeNode("Concat", {"h", ""}, {"y"})), HasSubstr("its input at position 1 is missing"));
+  EXPECT_THAT(refusal(MakeNode("Unsqueeze", {"h"}, {"y"}), 13), HasSubstr("it has 1 inputs, expected 2"));
+  Graph older = Dense();
+  older.opsets[""] = 11;  // in which the axes are an attribute
+  older.nodes[1] = MakeNode("Unsqueeze", {"h"}, {"y"});
+  older.Validate();
+  older.nodes[1] = MakeNode("Clip", {"h", "", "b"}, {"y"});  // optional inputs may be left out
+  older.Validate();
+}
+
+TEST(Graph, AnOpsetThatCannotBeIsRefused) {
+  for (const int64_t opset : {int64_t{0}, int64_t{-1}, int64_t{1} << 40}) {
+    Graph graph = Dense();
+    graph.opsets["com.example"] = opset;
+    std::string message;
+    EXPECT_EQ(CodeOf([&] { Graph::Parse(graph.Serialize()); }, &message), Code::kCorrupt);
+    EXPECT_THAT(message, HasSubstr(std::to_string(opset) + " of \"com.example\""));
+  }
+}
+
+// Dense, with w in the file `location`.
+strop_onnx::ModelProto WithWeightsIn(const std::string& location) {
+  strop_onnx::ModelProto proto;
+  EXPECT_TRUE(proto.ParseFromString(Dense().Serialize()));
+  auto& tensor = *proto.mutable_graph()->mutable_initializer(1);
+  EXPECT_EQ(tensor.name(), "w");
+  tensor.clear_raw_data();
+  tensor.set_data_location(strop_onnx::TensorProto::EXTERNAL);
+  auto& entry = *tensor.add_external_data();
+  entry.set_key("location");
+  entry.set_value(location);
+  return proto;
+}
+
+TEST(Graph, ExternalDataIsNotReadThroughALinkOutOfTheFolder) {
+  const TestFolder folder, outside;
+  WriteFileAtomically(outside.path() / "secret", std::string(24, 's'));
+  std::filesystem::create_symlink(outside.path() / "secret", folder.path() / "link");
+  std::filesystem::create_directory_symlink(outside.path(), folder.path() / "sub");
+  for (const std::string location : {"link", "sub/secret"}) {
+    const std::filesystem::path model = folder.path() / "m.onnx";
+    WriteFileAtomically(model, WithWeightsIn(location).SerializeAsString());
+    std::string message;
+    EXPECT_EQ(CodeOf([&] { Graph::Load(model); }, &message), Code::kCorrupt);
+    EXPECT_THAT(message, HasSubstr("is a link that leaves the model's folder"));
+  }
+}
+
+// As the cache of a model hub has them: snapshots/m.onnx -> blobs/1, snapshots/weights -> blobs/2.
+TEST(Graph, AModelThatIsALinkHasItsExternalDataBesideWhatItLeadsTo) {
+  const TestFolder folder;
+  const std::filesystem::path blobs = folder.path() / "blobs", snapshots = folder.path() / "snapshots";
+  std::filesystem::create_directories(snapshots);
+  WriteFileAtomically(blobs / "1", WithWeightsIn("weights").SerializeAsString());
+  WriteFileAtomically(blobs / "2", std::string(24, '\0'));
+  std::filesystem::create_symlink("../blobs/1", snapshots / "m.onnx");
+  std::filesystem::create_symlink("../blobs/2", snapshots / "weights");
+  EXPECT_EQ(Graph::Load(snapshots / "m.onnx").initializers.at("w").shape(), (Shape{2, 3}));
+}
+
+TEST(Graph, TensorsAndNodesOfSubgraphsAreChecked) {
+  const auto refusal = [](const std::function<void(strop_onnx::GraphProto&)>& damage) {
+    strop_onnx::ModelProto inner = WithWeightsIn("weights");
+    damage(*inner.mutable_graph());
+    Graph graph = Dense();
+    graph.inputs.push_back({"c", DType::kBool, {}, {}, true});
+    graph.nodes[1] =
+        MakeNode("If", {"c"}, {"y"}, {{"then_branch", SubgraphBytes{inner.graph().SerializeAsString()}}});
+    std::string message;
+    const Code code = CodeOf([&] { Graph::Parse(graph.Serialize()); }, &message);
+    return fmt::format("{}: {}", CodeName(code), message);
+  };
+  EXPECT_THAT(refusal([](auto&) {}),
+              HasSubstr("unsupported: model (a subgraph of node If_y): the initializer w "
+                        "lies in external data"));
+  EXPECT_THAT(refusal([](auto& graph) {
+                auto& tensor = *graph.mutable_initializer(1);
+                tensor.clear_data_location();
+                tensor.set_raw_data("abc");
+              }),
+              HasSubstr("holds 3 bytes, expected 24"));
+  EXPECT_THAT(refusal([](auto& graph) {
+                graph.clear_initializer();
+                graph.mutable_node(1)->clear_input();
+              }),
+              HasSubstr("(Relu): it has 0 inputs, expected 1"));
+  EXPECT_THAT(refusal([](auto& graph) {
+                graph.mutable_initializer(1)->clear_data_location();
+                graph.mutable_initializer(1)->set_raw_data(std::string(24, '\0'));
+                graph.mutable_node(1)->set_op_type("RNN");  // of w as W and R
+                graph.mutable_node(1)->add_input("w");
+                graph.mutable_node(1)->add_input("w");
+              }),
+              HasSubstr("(RNN): the input at position 1 is [2,3], expected [1,?,?]"));
+  EXPECT_THAT(refusal([](auto& graph) {
+                auto& trips = *graph.mutable_initializer(1);
+                trips.clear_data_location();
+                trips.clear_dims();
+                trips.set_data_type(strop_onnx::TensorProto::INT64);
+                trips.set_raw_data(std::string(8, '\0'));
+                auto& loop = *graph.mutable_node(1);
+                loop.set_op_type("Loop");
+                loop.clear_input();
+                for (const char* input : {"w", "", "x"}) loop.add_input(input);
+              }),
+              HasSubstr("the Loop Relu_y never goes round"));
+}
+
+// Whether a value is constant was once asked anew on each of the 2^60 ways through this graph.
+TEST(Graph, ThePenultimateOfManyBranchesIsFoundAtOnce) {
+  Graph graph = Dense();
+  graph.nodes.clear();
+  std::string last = "w";
+  for (int i = 0; i < 60; ++i) {
+    const std::string next = "w" + std::to_string(i);
+    graph.nodes.push_back(MakeNode("Add", {last, last}, {next}));
+    last = next;
+  }
+  graph.nodes.push_back(MakeNode("MatMul", {"x", last}, {"y"}));
+  EXPECT_EQ(Penultimate(graph), "x");
 }
 
 }  // namespace

@@ -51,4 +51,11 @@ std::vector<std::string> UsedValues(const Node& node) {
   return used;
 }
 
+bool NeverLoops(const Graph& graph, const Node& node) {
+  if (node.op != "Loop" || !node.domain.empty()) return false;
+  const auto trips = graph.initializers.find(node.inputs[0]);
+  return trips != graph.initializers.end() && trips->second.dtype() == DType::kI64 &&
+         trips->second.size() == 1 && trips->second.As<int64_t>()[0] <= 0;
+}
+
 }  // namespace strop::model

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "strop/base/api.h"
 #include "strop/model/graph.h"
 
 namespace strop::model {
@@ -12,5 +13,8 @@ std::vector<std::string> OuterValues(const SubgraphBytes& subgraph);
 
 // What the node uses: its inputs that are there, then what its subgraphs take from outside.
 std::vector<std::string> UsedValues(const Node& node);
+
+// A Loop that is known to go round not even once, by the graph's constants.
+STROP_API bool NeverLoops(const Graph& graph, const Node& node);
 
 }  // namespace strop::model

@@ -1,5 +1,6 @@
 #include "strop/model/tensor_proto.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -52,7 +53,17 @@ uint64_t ReadNumber(const std::string& text, const Source& source, const std::st
   return value;
 }
 
-// The specification keeps external files below the model's own folder (docs/ExternalData.md).
+// Whether the file lies below the folder once every symlink is followed.
+bool Below(const std::filesystem::path& folder, const std::filesystem::path& file) {
+  std::error_code ignored;
+  const auto real_folder = std::filesystem::weakly_canonical(folder, ignored);
+  const auto real_file = std::filesystem::weakly_canonical(file, ignored);
+  return std::mismatch(real_folder.begin(), real_folder.end(), real_file.begin(), real_file.end()).first ==
+         real_folder.end();
+}
+
+// The specification keeps external files below the model's own folder (docs/ExternalData.md). A model that is
+// itself a symlink, as in the caches of model hubs, may also have them below the folder that it leads to.
 std::string ReadExternal(const TensorProto& proto, const Source& source, const std::string& what,
                          size_t bytes) {
   if (!source.folder) {
@@ -83,6 +94,13 @@ std::string ReadExternal(const TensorProto& proto, const Source& source, const s
                             source.where, what, *length, bytes));
   }
   const std::filesystem::path path = *source.folder / relative;
+  if (!Below(*source.folder, path) &&
+      !Below(std::filesystem::weakly_canonical(source.where).parent_path(), path)) {
+    throw Error(Code::kCorrupt,
+                fmt::format("{} is not a valid ONNX model: the external data {} of {} is a link that leaves "
+                            "the model's folder",
+                            source.where, path.string(), what));
+  }
   std::error_code status;
   const uint64_t size = std::filesystem::file_size(path, status);
   if (status) {

@@ -122,7 +122,14 @@ std::vector<Tensor> EvaluateNode(const Node& node, int64_t opset, const std::vec
                 fmt::format("node {}: the reference evaluator does not know {}{}{} of opset {}", node.name,
                             node.domain, node.domain.empty() ? "" : ".", node.op, opset));
   }
-  Results results = Find(node)->evaluate({node, opset, inputs});
+  Results results;
+  try {
+    results = Find(node)->evaluate({node, opset, inputs});
+  } catch (const Error& error) {
+    // An operator asks for the elements as of the type that the specification gives them.
+    if (error.code() != Code::kInternal) throw;
+    ThrowNode(node, fmt::format("it does not take its inputs' types: {}", error.what()));
+  }
   if (results.size() < node.outputs.size()) {
     throw Error(Code::kUnsupported,
                 fmt::format("node {} ({}): the reference evaluator makes {} of its {} outputs", node.name,

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_error.h"
 #include "strop/model/test_graph.h"
 
 // Known values are the examples of ONNX docs/Operators.md, by operator and example name; the whole of ONNX's
@@ -208,6 +209,14 @@ TEST(Reference, EvaluateNamesWhatIsWrong) {
   EXPECT_THAT(message({{"x", Floats({1, 2}, {1, 2})}}, {"unused"}),
               HasSubstr("unsupported node Loop_unused"));
   EXPECT_THAT(message({{"x", Floats({1, 2}, {1, 2})}}, {"nowhere"}), HasSubstr("no value nowhere"));
+}
+
+TEST(Reference, AnInputOfAnotherTypeIsTheModelsFault) {
+  const Error error = Thrown([] {
+    Compute(MakeNode("Where", {"c", "x", "y"}, {"z"}), 17, {Ints({1}), Floats({1}, {1}), Floats({1}, {2})});
+  });
+  EXPECT_EQ(error.code(), Code::kInvalidArgument);
+  EXPECT_THAT(error.what(), HasSubstr("node Where_z (Where): it does not take its inputs' types"));
 }
 
 }  // namespace

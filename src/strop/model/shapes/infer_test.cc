@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "strop/base/error.h"
+#include "strop/base/test_error.h"
 #include "strop/model/graph.h"
 #include "strop/model/test_graph.h"
 
@@ -80,6 +81,24 @@ TEST(InferShapes, AValueBehindAnUnknownOperatorIsAbsent) {
   EXPECT_FALSE(values.contains("m"));
   EXPECT_FALSE(values.contains("r"));
   EXPECT_EQ(values.at("y").shape, Shape{2});
+}
+
+TEST(InferShapes, RecurrentWeightsSuitTheirHiddenSize) {
+  Graph graph = NewGraph(17, {{"x", DType::kF32, {7, -1, 2}, {"", "batch", ""}}},
+                         {{"y", DType::kF32, {7, 1, -1, 3}, {"", "", "batch", ""}}});
+  graph.initializers["w"] = Floats({1, 9, 2}, std::vector<float>(18));
+  graph.initializers["r"] = Floats({1, 9, 3}, std::vector<float>(27));
+  graph.nodes = {MakeNode("GRU", {"x", "w", "r"}, {"y", "h"}, {{"hidden_size", int64_t{3}}})};
+  const auto values = InferShapes(graph);
+  EXPECT_EQ(values.at("y").shape, (Shape{7, 1, -1, 3}));
+  EXPECT_EQ(values.at("y").dim_names[2], "batch");
+  EXPECT_EQ(values.at("h").shape, (Shape{1, -1, 3}));
+  graph.nodes[0].attributes["hidden_size"] = int64_t{1000};
+  EXPECT_THAT(Thrown([&] { InferShapes(graph); }).what(), HasSubstr("hidden_size is 1000, but R is of 3"));
+  graph.nodes[0].attributes.clear();
+  graph.nodes[0].op = "LSTM";
+  EXPECT_THAT(Thrown([&] { InferShapes(graph); }).what(),
+              HasSubstr("the input at position 1 is [1,9,2], expected [1,12,?]"));
 }
 
 }  // namespace
