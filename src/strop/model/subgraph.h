@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "strop/base/api.h"
 #include "strop/model/graph.h"
 
 namespace strop::model {
@@ -11,6 +12,10 @@ namespace strop::model {
 std::vector<std::string> OuterValues(const SubgraphBytes& subgraph);
 
 // What the node uses: its inputs that are there, then what its subgraphs take from outside.
-std::vector<std::string> UsedValues(const Node& node);
+STROP_API std::vector<std::string> UsedValues(const Node& node);
+
+// The subgraph as a graph of its own, its opsets and the values of the enclosing graph left out: to look at
+// its nodes. Throws kCorrupt as above, and kUnsupported for what no tensor can hold.
+STROP_API Graph ReadSubgraph(const SubgraphBytes& subgraph);
 
 }  // namespace strop::model

@@ -28,9 +28,18 @@ Registry RegistryOf(std::initializer_list<std::span<const Operator>> families) {
 
 const Operator* Find(const Node& node) {
   static const std::map<std::string_view, Registry> kDomains = {
-      {"", RegistryOf({UnaryOperators(), BinaryOperators(), ShapeOperators(), MoveOperators(),
-                       ConvOperators(), PoolOperators(), MatMulOperators(), NormalizeOperators(),
-                       ReduceOperators(), QuantizeOperators()})},
+      {"", RegistryOf({UnaryOperators(),      BinaryOperators(),
+                       ShapeOperators(),      MoveOperators(),
+                       ConvOperators(),       PoolOperators(),
+                       MatMulOperators(),     NormalizeOperators(),
+                       ReduceOperators(),     QuantizeOperators(),
+                       BitOperators(),        CumulativeOperators(),
+                       DetOperators(),        TensorScatterOperators(),
+                       BlockOperators(),      TopKOperators(),
+                       UnpoolOperators(),     ResizeOperators(),
+                       AttentionOperators(),  LinearAttentionOperators(),
+                       CausalConvOperators(), GridSampleOperators(),
+                       DeformConvOperators(), TfIdfOperators()})},
       {"ai.onnx.ml", RegistryOf({MlOperators()})},
   };
   const auto domain = kDomains.find(node.domain);
