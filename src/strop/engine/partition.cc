@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "strop/model/subgraph.h"
+
 namespace strop::engine {
 namespace {
 
@@ -20,9 +22,7 @@ struct Uses {
   explicit Uses(const Graph& graph) {
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       for (const std::string& value : graph.nodes[i].outputs) producer[value] = i;
-      for (const std::string& value : graph.nodes[i].inputs) {
-        if (!value.empty()) consumers[value].push_back(i);
-      }
+      for (const std::string& value : model::UsedValues(graph.nodes[i])) consumers[value].push_back(i);
     }
   }
   size_t Producer(const std::string& value) const {
@@ -165,11 +165,11 @@ std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>&
       stage[dense[layer].output] = at + 1;
       steps[{at, 1, index}] = {Runner::kStrop, dense[layer].nodes, {}, {}, dense[layer]};
     } else if (reference.contains(index)) {
-      const size_t at = stage_of(node.inputs);
+      const size_t at = stage_of(model::UsedValues(node));
       for (const std::string& value : node.outputs) stage[value] = at + 1;
       steps[{at, 1, index}] = {Runner::kReference, {index}, {}, {}, std::nullopt};
     } else {
-      const size_t at = stage_of(node.inputs);
+      const size_t at = stage_of(model::UsedValues(node));
       for (const std::string& value : node.outputs) stage[value] = at;
       steps[{at, 0, 0}].nodes.push_back(index);
     }
@@ -186,8 +186,8 @@ std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>&
   for (size_t at = 0; at < regions.size(); ++at) {
     std::set<std::string> seen;
     for (const size_t index : regions[at].nodes) {
-      for (const std::string& value : graph.nodes[index].inputs) {
-        if (value.empty() || graph.IsInitializer(value) || !seen.insert(value).second) continue;
+      for (const std::string& value : model::UsedValues(graph.nodes[index])) {
+        if (graph.IsInitializer(value) || !seen.insert(value).second) continue;
         const auto found = made_in.find(value);
         if (found != made_in.end() && found->second == at) continue;
         regions[at].inputs.push_back(value);

@@ -255,6 +255,9 @@ Graph ReadSubgraph(const SubgraphBytes& subgraph) {
   for (const auto& tensor : proto.initializer())
     graph.initializers[tensor.name()] =
         ReadTensor(tensor, source, fmt::format("the initializer {}", tensor.name())).tensor;
+  for (const auto& input : proto.input()) graph.inputs.push_back({input.name(), DType::kF32, {}, {}, false});
+  for (const auto& output : proto.output())
+    graph.outputs.push_back({output.name(), DType::kF32, {}, {}, false});
   ReadNodes(proto, source, graph);
   return graph;
 }

@@ -14,8 +14,8 @@ std::vector<std::string> OuterValues(const SubgraphBytes& subgraph);
 // What the node uses: its inputs that are there, then what its subgraphs take from outside.
 STROP_API std::vector<std::string> UsedValues(const Node& node);
 
-// The subgraph as a graph of its own, its opsets and the values of the enclosing graph left out: to look at
-// its nodes. Throws kCorrupt as above, and kUnsupported for what no tensor can hold.
+// The subgraph as a graph of its own: without opsets, and with the names but not the types of its inputs and
+// outputs. Throws kCorrupt as above, and kUnsupported for what no tensor can hold.
 STROP_API Graph ReadSubgraph(const SubgraphBytes& subgraph);
 
 }  // namespace strop::model

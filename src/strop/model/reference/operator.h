@@ -67,6 +67,8 @@ std::span<const Operator> CausalConvOperators();
 std::span<const Operator> GridSampleOperators();
 std::span<const Operator> DeformConvOperators();
 std::span<const Operator> TfIdfOperators();
+std::span<const Operator> DftOperators();
+std::span<const Operator> SuppressOperators();
 std::span<const Operator> MlOperators();  // of ai.onnx.ml, whatever its version
 
 }  // namespace strop::model::reference
