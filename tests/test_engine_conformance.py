@@ -42,7 +42,9 @@ def matches(name, patterns):
 def as_array(value):
     import onnx
 
-    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+    if isinstance(value, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(value)
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def difference(name, got, want, rtol, atol):
@@ -53,7 +55,7 @@ def difference(name, got, want, rtol, atol):
         return "; ".join(filter(None, (difference(name, g, w, rtol, atol) for g, w in zip(got, want))))
     if want is None:
         return "" if got is None else "nothing expected"
-    got, want = np.asarray(got), as_array(want)
+    got, want = np.asarray(got), np.asarray(as_array(want))
     if got.shape != want.shape or got.dtype != want.dtype:
         return f"{got.dtype}{list(got.shape)} instead of {want.dtype}{list(want.shape)}"
     if matches(name, RANDOM):
@@ -75,7 +77,7 @@ def verdict(case, run):
         return f"refused: {type(error).__name__}: {error}"
     for inputs, wanted in case.data_sets:
         try:
-            got = session({value.name: array for value, array in zip(case.model.graph.input, inputs)})
+            got = session({value.name: as_array(array) for value, array in zip(case.model.graph.input, inputs)})
         except Exception as error:  # noqa: BLE001
             return f"failed: {type(error).__name__}: {error}"
         for value, want in zip(case.model.graph.output, wanted):

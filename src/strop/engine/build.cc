@@ -156,6 +156,18 @@ bool BordersTyped(const std::vector<Region>& regions, const Values& values) {
   });
 }
 
+// No part of the engine trains. A switch that is computed counts as on.
+void CheckTraining(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    if (node.op != "Dropout" || !node.domain.empty() || node.inputs.size() < 3 || node.inputs[2].empty())
+      continue;
+    const auto known = graph.initializers.find(node.inputs[2]);
+    const bool off = known != graph.initializers.end() && known->second.dtype() == DType::kBool &&
+                     known->second.size() == 1 && !known->second.As<bool>()[0];
+    if (!off) Refuse(node, "training mode");
+  }
+}
+
 // The whole graph as one step of the reference evaluator.
 std::vector<std::unique_ptr<Step>> ReferenceSteps(const BuildRequest& request) {
   const Graph& graph = request.graph;
@@ -187,6 +199,26 @@ void CheckBorders(const BuildRequest& request, const std::vector<Region>& region
   }
 }
 
+// OpenVINO computes float64 in float32, infinities cut to its largest number; the reference evaluator does
+// not.
+void TakeDoubles(const BuildRequest& request, const std::vector<DenseLayer>& dense,
+                 std::set<size_t>& reference) {
+  const Graph& graph = request.graph;
+  std::set<size_t> taken = reference;
+  const auto is_double = [&](const std::string& value) {
+    const auto known = request.values.find(value);
+    return known != request.values.end() && known->second.dtype == DType::kF64;
+  };
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const bool touched = std::any_of(node.inputs.begin(), node.inputs.end(), is_double) ||
+                         std::any_of(node.outputs.begin(), node.outputs.end(), is_double);
+    if (touched && node.domain.empty() && model::reference::Supports(node, graph.opset())) taken.insert(i);
+  }
+  if (BordersTyped(Partition(graph, dense, taken, request.kept), request.values))
+    reference = std::move(taken);
+}
+
 // Steps of OpenVINO, of the own kernels, and of the reference evaluator for single nodes.
 std::vector<std::unique_ptr<Step>> MixedSteps(const BuildRequest& request) {
   const Graph& graph = request.graph;
@@ -196,6 +228,7 @@ std::vector<std::unique_ptr<Step>> MixedSteps(const BuildRequest& request) {
     if (!BordersTyped(Partition(graph, dense, {}, request.kept), request.values)) dense.clear();
   }
   std::set<size_t> reference = OwnNodes(request);
+  TakeDoubles(request, dense, reference);
   std::vector<std::unique_ptr<Step>> steps;
   // Each round gives at least one more node to the reference evaluator, so it ends.
   for (;;) {
@@ -244,6 +277,7 @@ void LiftConstants(Graph& graph) {
 std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {
   const Graph& graph = request.graph;
   CheckOpset(graph);
+  CheckTraining(graph);
   if (graph.nodes.empty()) return {};
   if (request.candidate == "reference") return ReferenceSteps(request);
   try {

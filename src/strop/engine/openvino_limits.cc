@@ -143,6 +143,8 @@ Reason Special(const Place& place) {
   if ((op == "ReduceMax" || op == "ReduceMin") && !place.Typed(0))
     return "OpenVINO starts at the largest finite number, which is mended for known types only";
   if (op == "LSTM" && place.Given(7)) return "OpenVINO passes over peepholes";
+  if ((op == "LSTM" || op == "GRU" || op == "RNN") && place.node.Int("layout", 0) != 0)
+    return "OpenVINO gives the last state of another layout another shape";
   if (op == "RoiAlign" && place.node.Text("mode", "avg") == "max")
     return "OpenVINO takes the largest of interpolated values";
   if (op == "Resize") return Resize(place);

@@ -90,8 +90,7 @@ TEST(ForOpenVino, TheExtremeOfInfinitiesIsInfinite) {
     const std::vector<float> rows = {infinity, infinity, infinity, 5, 1, 2, -infinity, 0};
     const Tensor y = session->Run({{"x", Tensor::From<float>({4, 2}, rows)}}).at("y");
     const bool largest = op == "ReduceMax";
-    EXPECT_THAT(y.As<float>(), testing::ElementsAre(infinity, largest ? 5 : 1, largest ? 2 : 1, -infinity))
-        << op;
+    EXPECT_THAT(y.As<float>(), testing::ElementsAre(infinity, 5, largest ? 2 : 1, -infinity)) << op;
   }
 }
 

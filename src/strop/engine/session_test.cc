@@ -226,6 +226,16 @@ TEST(Session, AnOutputMayHaveAnotherShapeThanTheModelDeclares) {
   EXPECT_THAT(session->Run({{"x", x}}).at("y").As<int64_t>(), testing::ElementsAre(1, 3));
 }
 
+// OpenVINO would answer the largest float32.
+TEST(Session, InfinitiesOfFloat64StayInfinite) {
+  const auto session = Session::Make(OneNode(MakeNode("Neg", "negate", {"x"}, {"y"}),
+                                             {{"x", DType::kF64, {3}, {}}}, {"y", DType::kF64, {3}, {}}),
+                                     With(""));
+  const std::vector<double> x = {HUGE_VAL, -HUGE_VAL, 1e300};
+  EXPECT_THAT(session->Run({{"x", Tensor::From<double>({3}, x)}}).at("y").As<double>(),
+              testing::ElementsAre(-HUGE_VAL, HUGE_VAL, -1e300));
+}
+
 TEST(Session, AnOpsetOfTheFutureIsRefused) {
   model::Graph graph = TwoDenseLayers();
   graph.opsets[""] = 99;
