@@ -99,7 +99,7 @@ class ReferenceStep : public Step {
     TensorMap answers = model::reference::Evaluate(part_, values, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Tensor& answer = answers.at(outputs[i]);
-      if (out[i]) {
+      if (out[i] && out[i].shape() == answer.shape() && out[i].dtype() == answer.dtype()) {
         std::copy_n(static_cast<const char*>(answer.data()), answer.bytes(),
                     static_cast<char*>(out[i].data()));
       } else {
