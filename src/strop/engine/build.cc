@@ -215,6 +215,7 @@ void TakeDoubles(const BuildRequest& request, const std::vector<DenseLayer>& den
                          std::any_of(node.outputs.begin(), node.outputs.end(), is_double);
     if (touched && node.domain.empty() && model::reference::Supports(node, graph.opset())) taken.insert(i);
   }
+  if (taken.size() == reference.size()) return;
   if (BordersTyped(Partition(graph, dense, taken, request.kept), request.values))
     reference = std::move(taken);
 }
