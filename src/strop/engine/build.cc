@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
+#include "strop/engine/openvino_limits.h"
 #include "strop/model/passes.h"
 #include "strop/model/reference/evaluator.h"
 #include "strop/model/subgraph.h"
@@ -52,8 +53,8 @@ Graph Alone(const Graph& graph, const Node& node, const Values& values) {
   alone.opsets = graph.opsets;
   alone.nodes = {node};
   std::set<std::string> seen;
-  for (const std::string& value : node.inputs) {
-    if (value.empty() || !seen.insert(value).second) continue;
+  for (const std::string& value : model::UsedValues(node)) {
+    if (!seen.insert(value).second) continue;
     if (const auto constant = graph.initializers.find(value); constant != graph.initializers.end()) {
       alone.initializers.insert(*constant);
     } else if (const auto known = values.find(value); known != values.end()) {
@@ -71,26 +72,28 @@ Graph Alone(const Graph& graph, const Node& node, const Values& values) {
   return alone;
 }
 
+[[noreturn]] void Refuse(const Node& node, const std::string& why) {
+  throw Error(Code::kUnsupported,
+              fmt::format("operator {}{}{} of node {} is not supported: export the model with standard ONNX "
+                          "operators in its place ({})",
+                          node.domain, node.domain.empty() ? "" : "::", node.op, node.name, why));
+}
+
 // The region's nodes that the reference evaluator must run, because OpenVINO refused the region for `reason`.
 std::set<size_t> Refused(const BuildRequest& request, const Region& region, const std::string& reason) {
   const Graph& graph = request.graph;
   std::set<size_t> refused;
   for (const size_t index : region.nodes) {
     const Node& node = graph.nodes[index];
-    const bool typed = std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& value) {
-      return value.empty() || graph.IsInitializer(value) || request.values.contains(value);
+    const std::vector<std::string> used = model::UsedValues(node);
+    const bool typed = std::all_of(used.begin(), used.end(), [&](const std::string& value) {
+      return graph.IsInitializer(value) || request.values.contains(value);
     });
     if (!typed) continue;  // it follows a node that is itself refused
     try {
       OpenVinoModel::Compile(Alone(graph, node, request.values), request.openvino);
     } catch (const Error& error) {
-      if (!model::reference::Supports(node, graph.opset())) {
-        throw Error(
-            Code::kUnsupported,
-            fmt::format("operator {}{}{} of node {} is not supported: export the model with standard ONNX "
-                        "operators in its place ({})",
-                        node.domain, node.domain.empty() ? "" : "::", node.op, node.name, error.what()));
-      }
+      if (!model::reference::Supports(node, graph.opset())) Refuse(node, error.what());
       refused.insert(index);
     }
   }
@@ -123,11 +126,16 @@ std::unique_ptr<Step> MakeNodeStep(const BuildRequest& request, const Region& re
   return MakeReferenceStep(std::move(part));
 }
 
-// Of a domain that OpenVINO does not know.
-std::set<size_t> OwnNodes(const Graph& graph) {
+// Of a domain that OpenVINO does not know, or that it answers otherwise than the specification.
+std::set<size_t> OwnNodes(const BuildRequest& request) {
+  const Graph& graph = request.graph;
   std::set<size_t> own;
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     if (graph.nodes[i].domain == "ai.onnx.ml" && model::reference::Supports(graph.nodes[i], 0)) own.insert(i);
+  for (const auto& [index, why] : BeyondOpenVino(graph, request.values)) {
+    if (!model::reference::Supports(graph.nodes[index], graph.opset())) Refuse(graph.nodes[index], why);
+    own.insert(index);
+  }
   return own;
 }
 
@@ -153,11 +161,127 @@ std::set<size_t> EmptyNodes(const Graph& graph, const Values& values) {
   return nodes;
 }
 
+void CheckOpset(const Graph& graph) {
+  if (graph.opset() <= kNewestOpset) return;
+  throw Error(Code::kUnsupported,
+              fmt::format("opset {} of ai.onnx is newer than {}, the newest supported: operators may mean "
+                          "something else in it",
+                          graph.opset(), kNewestOpset));
+}
+
 bool BordersTyped(const std::vector<Region>& regions, const Values& values) {
   return std::all_of(regions.begin(), regions.end(), [&](const Region& region) {
     const auto known = [&](const std::string& value) { return values.contains(value); };
     return std::all_of(region.inputs.begin(), region.inputs.end(), known) &&
            std::all_of(region.outputs.begin(), region.outputs.end(), known);
+  });
+}
+
+// No part of the engine trains. A switch that is computed counts as on.
+void CheckTraining(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    if (node.op != "Dropout" || !node.domain.empty() || node.inputs.size() < 3 || node.inputs[2].empty())
+      continue;
+    const auto known = graph.initializers.find(node.inputs[2]);
+    const bool off = known != graph.initializers.end() && known->second.dtype() == DType::kBool &&
+                     known->second.size() == 1 && !known->second.As<bool>()[0];
+    if (!off) Refuse(node, "training mode");
+  }
+}
+
+// The whole graph as one step of the reference evaluator.
+std::vector<std::unique_ptr<Step>> ReferenceSteps(const BuildRequest& request) {
+  const Graph& graph = request.graph;
+  Region whole;
+  whole.nodes.resize(graph.nodes.size());
+  std::iota(whole.nodes.begin(), whole.nodes.end(), size_t{0});
+  for (const Node& node : graph.nodes) {
+    for (const std::string& value : node.outputs) {
+      if (request.kept.contains(value)) whole.outputs.push_back(value);
+    }
+  }
+  std::vector<std::unique_ptr<Step>> steps;
+  steps.push_back(MakeReferenceStep(PartOf(request, whole)));
+  return steps;
+}
+
+// Types of inner values tell what crosses from step to step; without them nothing can be cut.
+void CheckBorders(const BuildRequest& request, const std::vector<Region>& regions) {
+  for (const Region& region : regions) {
+    for (const std::string& value : region.inputs) {
+      if (request.values.contains(value)) continue;
+      const Node* producer = request.graph.Producer(value);
+      if (producer == nullptr) continue;
+      Refuse(*producer,
+             fmt::format("the type of {} does not follow from its inputs, and OpenVINO cannot take "
+                         "the nodes around it whole",
+                         value));
+    }
+  }
+}
+
+// OpenVINO computes float64 in float32, infinities cut to its largest number; the reference evaluator does
+// not.
+void TakeDoubles(const BuildRequest& request, const std::vector<DenseLayer>& dense,
+                 std::set<size_t>& reference) {
+  const Graph& graph = request.graph;
+  std::set<size_t> taken = reference;
+  const auto is_double = [&](const std::string& value) {
+    const auto known = request.values.find(value);
+    return known != request.values.end() && known->second.dtype == DType::kF64;
+  };
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const bool touched = std::any_of(node.inputs.begin(), node.inputs.end(), is_double) ||
+                         std::any_of(node.outputs.begin(), node.outputs.end(), is_double);
+    if (touched && node.domain.empty() && model::reference::Supports(node, graph.opset())) taken.insert(i);
+  }
+  if (taken.size() == reference.size()) return;
+  if (BordersTyped(Partition(graph, dense, taken, request.kept), request.values))
+    reference = std::move(taken);
+}
+
+// Steps of OpenVINO, of the own kernels, and of the reference evaluator for single nodes.
+std::vector<std::unique_ptr<Step>> MixedSteps(const BuildRequest& request) {
+  const Graph& graph = request.graph;
+  std::vector<DenseLayer> dense;
+  if (request.candidate == "strop") {
+    dense = FindDense(graph, request.values, request.kept);
+    if (!BordersTyped(Partition(graph, dense, {}, request.kept), request.values)) dense.clear();
+  }
+  std::set<size_t> reference = OwnNodes(request);
+  TakeDoubles(request, dense, reference);
+  std::vector<std::unique_ptr<Step>> steps;
+  reference.merge(EmptyNodes(graph, request.values));
+  // Each round gives at least one more node to the reference evaluator, so it ends.
+  for (;;) {
+    steps.clear();
+    const size_t before = reference.size();
+    const std::vector<Region> regions = Partition(graph, dense, reference, request.kept);
+    CheckBorders(request, regions);
+    for (const Region& region : regions) {
+      if (region.runner == Runner::kStrop) {
+        steps.push_back(MakeDenseStep(graph, *region.dense, IsaOf(request, *region.dense), request.pool));
+      } else if (region.runner == Runner::kReference) {
+        steps.push_back(MakeNodeStep(request, region));
+      } else {
+        const Graph part = PartOf(request, region);
+        try {
+          steps.push_back(MakeOpenVinoStep(part, request.openvino));
+        } catch (const Error& error) {
+          if (error.code() != Code::kUnsupported) throw;
+          reference.merge(Refused(request, region, error.what()));
+          break;
+        }
+      }
+    }
+    if (reference.size() == before) return steps;
+  }
+}
+
+bool HasSubgraph(const Node& node) {
+  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
+    return std::holds_alternative<model::SubgraphBytes>(attribute.second);
   });
 }
 
@@ -176,48 +300,20 @@ void PrepareGraph(Graph& graph) {
 
 std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {
   const Graph& graph = request.graph;
-  std::vector<DenseLayer> dense;
-  if (request.candidate == "strop") {
-    dense = FindDense(graph, request.values, request.kept);
-    if (!BordersTyped(Partition(graph, dense, {}, request.kept), request.values)) dense.clear();
-  }
-  std::set<size_t> reference = OwnNodes(graph);
-  std::vector<std::unique_ptr<Step>> steps;
-  if (graph.nodes.empty()) return steps;
-  if (request.candidate == "reference") {
-    Region whole;
-    whole.nodes.resize(graph.nodes.size());
-    std::iota(whole.nodes.begin(), whole.nodes.end(), size_t{0});
-    for (const Node& node : graph.nodes) {
-      for (const std::string& value : node.outputs) {
-        if (request.kept.contains(value)) whole.outputs.push_back(value);
-      }
-    }
-    steps.push_back(MakeReferenceStep(PartOf(request, whole)));
-    return steps;
-  }
-  reference.merge(EmptyNodes(graph, request.values));
-  // Each round gives at least one more node to the reference evaluator, so it ends.
-  for (;;) {
-    steps.clear();
-    const size_t before = reference.size();
-    for (const Region& region : Partition(graph, dense, reference, request.kept)) {
-      if (region.runner == Runner::kStrop) {
-        steps.push_back(MakeDenseStep(graph, *region.dense, IsaOf(request, *region.dense), request.pool));
-      } else if (region.runner == Runner::kReference) {
-        steps.push_back(MakeNodeStep(request, region));
-      } else {
-        const Graph part = PartOf(request, region);
-        try {
-          steps.push_back(MakeOpenVinoStep(part, request.openvino));
-        } catch (const Error& error) {
-          if (error.code() != Code::kUnsupported) throw;
-          reference.merge(Refused(request, region, error.what()));
-          break;
-        }
-      }
-    }
-    if (reference.size() == before) return steps;
+  CheckOpset(graph);
+  CheckTraining(graph);
+  if (graph.nodes.empty()) return {};
+  if (request.candidate == "reference") return ReferenceSteps(request);
+  try {
+    return MixedSteps(request);
+  } catch (const Error& error) {
+    // Control flow that OpenVINO refuses: the types of what comes out of it are not known, so all goes
+    // together.
+    const bool control = std::any_of(graph.nodes.begin(), graph.nodes.end(), HasSubgraph);
+    if (error.code() != Code::kUnsupported || !control ||
+        !model::reference::SupportsAll(graph, graph.opset()))
+      throw;
+    return ReferenceSteps(request);
   }
 }
 

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
+#include <openvino/op/parameter.hpp>
 #include <openvino/openvino.hpp>
 
 #include "strop/base/error.h"
+#include "strop/engine/openvino_rewrite.h"
 
 namespace strop::engine {
 namespace {
@@ -89,15 +92,15 @@ struct OpenVinoRequest : OpenVinoModel::Request {
 class Model : public OpenVinoModel {
  public:
   Model(const model::Graph& graph, const Options& options) : profile_layers_(options.profile_layers) {
-    const std::shared_ptr<ov::Model> model = Core().read_model(graph.Serialize(), ov::Tensor());
+    const std::shared_ptr<ov::Model> model = Core().read_model(ForOpenVino(graph).Serialize(), ov::Tensor());
     compiled_ = Core().compile_model(
         model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
         ov::hint::inference_precision(ov::element::f32), ov::num_streams(1),
         ov::inference_num_threads(options.threads), ov::enable_profiling(options.profile_layers));
-    for (const model::ValueInfo& value : graph.inputs)
-      inputs_.push_back(IndexOf(compiled_.inputs(), value.name));
+    FindInputs(graph);
     for (const model::ValueInfo& value : graph.outputs)
       outputs_.push_back(IndexOf(compiled_.outputs(), value.name));
+    FindPassedThrough();
   }
 
   std::unique_ptr<Request> NewRequest() override {
@@ -122,23 +125,24 @@ class Model : public OpenVinoModel {
         if (inputs_[i] != kAbsent) own.infer.set_input_tensor(inputs_[i], View(inputs[i]));
       }
       for (size_t i = 0; i < outputs.size(); ++i) {
-        if (!outputs[i]) continue;
+        if (!outputs[i] || passed_[i] != kAbsent) continue;
         own.infer.set_output_tensor(outputs_[i], View(outputs[i]));
         own.bound[i] = true;
       }
       own.infer.infer();
       for (size_t i = 0; i < outputs.size(); ++i) {
+        if (passed_[i] != kAbsent) {
+          outputs[i] = inputs[passed_[i]].Clone();
+          continue;
+        }
         const ov::Tensor answer = own.infer.get_output_tensor(outputs_[i]);
         const ov::Shape made = answer.get_shape();  // a copy each time it is asked
         const Shape shape(made.begin(), made.end());
-        if (!outputs[i]) {
+        // The sizes of an output can depend on the values, whatever the model declares.
+        if (!outputs[i] || outputs[i].shape() != shape)
           outputs[i] = Tensor::New(DTypeOfElement(answer.get_element_type()), shape);
+        if (answer.data() != outputs[i].data())
           std::memcpy(outputs[i].data(), answer.data(), answer.get_byte_size());
-        } else if (outputs[i].shape() != shape) {
-          throw Error(Code::kInternal,
-                      fmt::format("OpenVINO made output {} of shape {} where {} was inferred", i,
-                                  ShapeText(shape), ShapeText(outputs[i].shape())));
-        }
       }
     } catch (const ov::Exception& error) {
       throw Error(Code::kInvalidArgument, "OpenVINO could not run the model: " + OneLine(error.what()));
@@ -166,9 +170,44 @@ class Model : public OpenVinoModel {
     return kAbsent;
   }
 
+  // By place: an input that an operator only passes on (Dropout) bears the name of what it is passed on as.
+  // Where OpenVINO leaves inputs out that it does not read, the names must tell.
+  void FindInputs(const model::Graph& graph) {
+    const size_t count = compiled_.inputs().size();
+    size_t found = 0;
+    for (size_t i = 0; i < graph.inputs.size(); ++i) {
+      inputs_.push_back(count == graph.inputs.size() ? i : IndexOf(compiled_.inputs(), graph.inputs[i].name));
+      if (inputs_.back() != kAbsent) ++found;
+    }
+    if (found != count)
+      throw Error(Code::kUnsupported, "OpenVINO has lost the names of inputs that are passed on");
+  }
+
+  // An output that is one of the inputs (Max of one tensor, Dropout) must not be given memory: OpenVINO
+  // either leaves it as it is or copies it over the input.
+  void FindPassedThrough() {
+    std::map<std::string, std::string> source;  // of each Result, the Parameter behind it
+    const std::shared_ptr<const ov::Model> executed = compiled_.get_runtime_model();
+    for (const auto& result : executed->get_results()) {
+      const std::shared_ptr<ov::Node> from = result->get_input_node_shared_ptr(0);
+      if (ov::as_type_ptr<ov::op::v0::Parameter>(from))
+        source[result->get_friendly_name()] = from->get_friendly_name();
+    }
+    passed_.assign(outputs_.size(), kAbsent);
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const auto found = source.find(compiled_.output(outputs_[i]).get_node()->get_friendly_name());
+      for (size_t k = 0; found != source.end() && k < inputs_.size(); ++k) {
+        if (inputs_[k] != kAbsent &&
+            compiled_.input(inputs_[k]).get_node()->get_friendly_name() == found->second)
+          passed_[i] = k;
+      }
+    }
+  }
+
   const bool profile_layers_;
   ov::CompiledModel compiled_;
   std::vector<size_t> inputs_, outputs_;
+  std::vector<size_t> passed_;  // of each output, the input that it is; kAbsent
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include "strop/model/subgraph.h"
+
 namespace strop::engine {
 
 using model::Graph;
@@ -40,11 +42,11 @@ std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>&
       stage[dense[layer].output] = at + 1;
       steps[{at, 1, index}] = {Runner::kStrop, dense[layer].nodes, {}, {}, dense[layer]};
     } else if (reference.contains(index)) {
-      const size_t at = stage_of(node.inputs);
+      const size_t at = stage_of(model::UsedValues(node));
       for (const std::string& value : node.outputs) stage[value] = at + 1;
       steps[{at, 1, index}] = {Runner::kReference, {index}, {}, {}, std::nullopt};
     } else {
-      const size_t at = stage_of(node.inputs);
+      const size_t at = stage_of(model::UsedValues(node));
       for (const std::string& value : node.outputs) stage[value] = at;
       steps[{at, 0, 0}].nodes.push_back(index);
     }
@@ -61,8 +63,8 @@ std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>&
   for (size_t at = 0; at < regions.size(); ++at) {
     std::set<std::string> seen;
     for (const size_t index : regions[at].nodes) {
-      for (const std::string& value : graph.nodes[index].inputs) {
-        if (value.empty() || graph.IsInitializer(value) || !seen.insert(value).second) continue;
+      for (const std::string& value : model::UsedValues(graph.nodes[index])) {
+        if (graph.IsInitializer(value) || !seen.insert(value).second) continue;
         const auto found = made_in.find(value);
         if (found != made_in.end() && found->second == at) continue;
         regions[at].inputs.push_back(value);

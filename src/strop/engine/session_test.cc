@@ -195,6 +195,84 @@ TEST(Session, AnOperatorThatNothingRunsIsNamedWithItsNode) {
               HasSubstr("operator com.example::Mystery of node odd one is not supported"));
 }
 
+// x -> node -> y, both of any batch.
+model::Graph OneNode(model::Node node, std::vector<model::ValueInfo> inputs, model::ValueInfo output) {
+  model::Graph graph;
+  graph.name = "one";
+  graph.ir_version = 8;
+  graph.opsets[""] = 17;
+  graph.inputs = std::move(inputs);
+  graph.outputs = {std::move(output)};
+  graph.nodes = {std::move(node)};
+  return graph;
+}
+
+TEST(Session, AnInputThatPassesThroughIsAnsweredInMemoryOfItsOwn) {
+  for (const char* op : {"Max", "Sum", "Mean", "Dropout", "Identity"}) {
+    for (const int64_t rows : {-1, 2}) {
+      const model::ValueInfo x{"x", DType::kF32, {rows, 3}, {}}, y{"y", DType::kF32, {rows, 3}, {}};
+      const auto session = Session::Make(OneNode(MakeNode(op, "pass", {"x"}, {"y"}), {x}, y), With(""));
+      for (uint64_t seed = 0; seed < 3; ++seed) {
+        const Tensor in = RandomF32({2, 3}, seed), copy = in.Clone();
+        const Tensor out = session->Run({{"x", in}}).at("y");
+        ExpectNear(out, copy, op);
+        ExpectNear(in, copy, op);
+        EXPECT_NE(out.data(), in.data()) << op;
+      }
+    }
+  }
+}
+
+TEST(Session, AShapeThatOnlyTheRunKnowsIsReadWhole) {
+  const model::ValueInfo x{"x", DType::kF32, {2, 6}, {}};
+  const auto reshape = Session::Make(
+      OneNode(MakeNode("Reshape", "reshape", {"x", "shape"}, {"y"}), {x, {"shape", DType::kI64, {3}, {}}},
+              {"y", DType::kF32, {-1, -1, -1}, {"", "", ""}}),
+      With(""));
+  const std::vector<int64_t> wanted = {3, 2, 2};
+  const Tensor in = RandomF32({2, 6}, 1);
+  ExpectNear(reshape->Run({{"x", in}, {"shape", Tensor::From<int64_t>({3}, wanted)}}).at("y"),
+             in.Reshaped(wanted), "reshape");
+
+  const auto nonzero = Session::Make(
+      OneNode(MakeNode("NonZero", "nonzero", {"x"}, {"y"}), {x}, {"y", DType::kI64, {2, -1}, {"", ""}}),
+      With(""));
+  Tensor sparse = Tensor::New(DType::kF32, {2, 6});
+  for (float& value : sparse.As<float>()) value = 0;
+  sparse.As<float>()[4] = 1;
+  sparse.As<float>()[7] = -2;
+  sparse.As<float>()[11] = 3;
+  const Tensor places = nonzero->Run({{"x", sparse}}).at("y");
+  EXPECT_EQ(places.shape(), (Shape{2, 3}));
+  EXPECT_THAT(places.As<int64_t>(), testing::ElementsAre(0, 1, 1, 4, 1, 5));
+}
+
+TEST(Session, AnOutputMayHaveAnotherShapeThanTheModelDeclares) {
+  const auto session = Session::Make(OneNode(MakeNode("NonZero", "nonzero", {"x"}, {"y"}),
+                                             {{"x", DType::kF32, {4}, {}}}, {"y", DType::kI64, {1, 4}, {}}),
+                                     With(""));
+  Tensor x = RandomF32({4}, 3);
+  x.As<float>()[0] = x.As<float>()[2] = 0;
+  EXPECT_THAT(session->Run({{"x", x}}).at("y").As<int64_t>(), testing::ElementsAre(1, 3));
+}
+
+// OpenVINO would answer the largest float32.
+TEST(Session, InfinitiesOfFloat64StayInfinite) {
+  const auto session = Session::Make(OneNode(MakeNode("Neg", "negate", {"x"}, {"y"}),
+                                             {{"x", DType::kF64, {3}, {}}}, {"y", DType::kF64, {3}, {}}),
+                                     With(""));
+  const std::vector<double> x = {HUGE_VAL, -HUGE_VAL, 1e300};
+  EXPECT_THAT(session->Run({{"x", Tensor::From<double>({3}, x)}}).at("y").As<double>(),
+              testing::ElementsAre(-HUGE_VAL, HUGE_VAL, -1e300));
+}
+
+TEST(Session, AnOpsetOfTheFutureIsRefused) {
+  model::Graph graph = TwoDenseLayers();
+  graph.opsets[""] = 99;
+  EXPECT_THAT(MessageOf([&] { Session::Make(graph, With("")); }, Code::kUnsupported),
+              HasSubstr("opset 99 of ai.onnx is newer than"));
+}
+
 TEST(Session, AFileThatIsNoModelIsRefused) {
   const std::string path = testing::TempDir() + "/not_a_model.onnx";
   WriteFileAtomically(path, "PK\x03\x04 a zip file, say");
@@ -218,7 +296,8 @@ class PlanTest : public testing::Test {
 };
 
 TEST_F(PlanTest, TunedPlanIsReadBackAndFollowed) {
-  const size_t float_isas = HighestIsa(Cpu()) >= Isa::kAvx512 ? 2 : 1;  // scalar only where it is all there is
+  const size_t float_isas =
+      HighestIsa(Cpu()) >= Isa::kAvx512 ? 2 : 1;  // scalar only where it is all there is
   SavedPlan made = TunePlan(path_, options_);
   ASSERT_EQ(made.layers.size(), 2u);
   EXPECT_EQ(made.layers[0].candidates.size(), float_isas);

@@ -64,7 +64,9 @@ class ReferenceStep : public Step {
  public:
   explicit ReferenceStep(model::Graph part) : part_(std::move(part)) {
     for (const model::Node& node : part_.nodes) {
-      if (!model::reference::Supports(node, part_.opset())) {
+      model::Graph one;
+      one.nodes = {node};
+      if (!model::reference::SupportsAll(one, part_.opset())) {
         throw Error(Code::kUnsupported,
                     fmt::format("the reference evaluator has no operator {} (node {})", node.op, node.name));
       }

@@ -105,6 +105,8 @@ void Graph::Validate() const {
 int64_t Graph::opset() const {
   const auto found = opsets.find("");
   if (found == opsets.end()) {
+    const auto standard = [](const Node& node) { return node.domain.empty(); };
+    if (!nodes.empty() && std::none_of(nodes.begin(), nodes.end(), standard)) return 1;
     throw Error(Code::kInvalidArgument, fmt::format("the graph {} does not say its ai.onnx opset", name));
   }
   return found->second;

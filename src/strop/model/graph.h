@@ -75,7 +75,7 @@ struct STROP_API Graph {
   // is missing, or an operator has too few or too many inputs or outputs.
   void Validate() const;
 
-  int64_t opset() const;  // of ai.onnx
+  int64_t opset() const;  // of ai.onnx; 1 where no node is of it
   const Node* Producer(std::string_view value) const;
   std::vector<const Node*> Consumers(std::string_view value) const;
   const ValueInfo* FindInput(std::string_view value) const;

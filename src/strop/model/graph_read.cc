@@ -211,6 +211,12 @@ void CheckNames(const Graph& graph, const Source& source) {
   }
 }
 
+void ReadNodes(const strop_onnx::GraphProto& proto, const Source& source, Graph& graph) {
+  const std::vector<std::string> names = NodeNames(proto);
+  for (int i = 0; i < proto.node_size(); ++i)
+    graph.nodes.push_back(ReadNode(proto.node(i), names[static_cast<size_t>(i)], source));
+}
+
 Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
   if (!model.has_graph() || model.opset_import().empty()) {
     Corrupt(source, model.has_graph() ? "it names no opset" : "it holds no graph");
@@ -245,10 +251,7 @@ Graph FromProto(const strop_onnx::ModelProto& model, const Source& source) {
     if (!graph.initializers.contains(input.name())) graph.inputs.push_back(ReadValue(input, source, "input"));
   }
   for (const auto& output : proto.output()) graph.outputs.push_back(ReadValue(output, source, "output"));
-  const std::vector<std::string> names = NodeNames(proto);
-  for (int i = 0; i < proto.node_size(); ++i) {
-    graph.nodes.push_back(ReadNode(proto.node(i), names[static_cast<size_t>(i)], source));
-  }
+  ReadNodes(proto, source, graph);
   CheckNames(graph, source);
   SortNodes(graph);
   try {
@@ -284,6 +287,22 @@ Graph Graph::Load(const std::filesystem::path& path) {
   std::filesystem::path folder = path.parent_path();
   if (folder.empty()) folder = ".";
   return ParseFrom(ReadFile(path), {path.string(), std::move(folder)});
+}
+
+Graph ReadSubgraph(const SubgraphBytes& subgraph) {
+  const Source source{"a subgraph", std::nullopt};
+  strop_onnx::GraphProto proto;
+  if (!proto.ParseFromString(subgraph.bytes)) Corrupt(source, "its bytes do not parse");
+  Graph graph;
+  graph.name = proto.name();
+  for (const auto& tensor : proto.initializer())
+    graph.initializers[tensor.name()] =
+        ReadTensor(tensor, source, fmt::format("the initializer {}", tensor.name())).tensor;
+  for (const auto& input : proto.input()) graph.inputs.push_back({input.name(), DType::kF32, {}, {}, false});
+  for (const auto& output : proto.output())
+    graph.outputs.push_back({output.name(), DType::kF32, {}, {}, false});
+  ReadNodes(proto, source, graph);
+  return graph;
 }
 
 Graph Graph::Parse(std::string_view onnx_bytes, const std::string& where) {

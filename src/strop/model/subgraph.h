@@ -12,7 +12,11 @@ namespace strop::model {
 std::vector<std::string> OuterValues(const SubgraphBytes& subgraph);
 
 // What the node uses: its inputs that are there, then what its subgraphs take from outside.
-std::vector<std::string> UsedValues(const Node& node);
+STROP_API std::vector<std::string> UsedValues(const Node& node);
+
+// The subgraph as a graph of its own: without opsets, and with the names but not the types of its inputs and
+// outputs. Throws kCorrupt as above, and kUnsupported for what no tensor can hold.
+STROP_API Graph ReadSubgraph(const SubgraphBytes& subgraph);
 
 // A Loop that is known to go round not even once, by the graph's constants.
 STROP_API bool NeverLoops(const Graph& graph, const Node& node);

@@ -11,6 +11,7 @@
 
 #include "strop/base/error.h"
 #include "strop/model/dims.h"
+#include "strop/model/reference/control.h"
 #include "strop/model/reference/operator.h"
 #include "strop/model/subgraph.h"
 
@@ -28,9 +29,19 @@ Registry RegistryOf(std::initializer_list<std::span<const Operator>> families) {
 
 const Operator* Find(const Node& node) {
   static const std::map<std::string_view, Registry> kDomains = {
-      {"", RegistryOf({UnaryOperators(), BinaryOperators(), ShapeOperators(), MoveOperators(),
-                       ConvOperators(), PoolOperators(), MatMulOperators(), NormalizeOperators(),
-                       ReduceOperators(), QuantizeOperators()})},
+      {"", RegistryOf({UnaryOperators(),      BinaryOperators(),
+                       ShapeOperators(),      MoveOperators(),
+                       ConvOperators(),       PoolOperators(),
+                       MatMulOperators(),     NormalizeOperators(),
+                       ReduceOperators(),     QuantizeOperators(),
+                       BitOperators(),        CumulativeOperators(),
+                       DetOperators(),        TensorScatterOperators(),
+                       BlockOperators(),      TopKOperators(),
+                       UnpoolOperators(),     ResizeOperators(),
+                       AttentionOperators(),  LinearAttentionOperators(),
+                       CausalConvOperators(), GridSampleOperators(),
+                       DeformConvOperators(), TfIdfOperators(),
+                       DftOperators(),        SuppressOperators()})},
       {"ai.onnx.ml", RegistryOf({MlOperators()})},
   };
   const auto domain = kDomains.find(node.domain);
@@ -80,6 +91,45 @@ std::vector<bool> Needed(const Graph& graph, const std::vector<std::string>& wan
     for (std::string& value : UsedValues(node)) values.insert(std::move(value));
   }
   return needed;
+}
+
+std::vector<std::string> NamesOf(const std::vector<ValueInfo>& values) {
+  std::vector<std::string> names;
+  for (const ValueInfo& value : values) names.push_back(value.name);
+  return names;
+}
+
+// Adds to `values` what the wanted ones need. They hold the graph's inputs, its initializers and what lies
+// around it.
+void RunNodes(const Graph& graph, int64_t opset, const std::vector<std::string>& wanted, TensorMap& values) {
+  const std::vector<bool> needed = Needed(graph, wanted);
+  const RunBody body_runner = [&](const Graph& body, const TensorMap& scope) {
+    TensorMap inside = scope;
+    for (const auto& [name, tensor] : body.initializers) inside[name] = tensor;
+    const std::vector<std::string> names = NamesOf(body.outputs);
+    RunNodes(body, opset, names, inside);
+    Results answers;
+    for (const std::string& name : names) answers.push_back(Value(inside, name));
+    return answers;
+  };
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!needed[i]) continue;
+    const Node& node = graph.nodes[i];
+    if (node.op == "QuantizeLinear" && node.inputs.size() > 2 && graph.packed4.contains(node.inputs[2])) {
+      throw Error(Code::kUnsupported,
+                  fmt::format("node {} (QuantizeLinear): quantizing to 4 bits at run time", node.name));
+    }
+    std::vector<Tensor> arguments;
+    for (const std::string& input : node.inputs)
+      arguments.push_back(input.empty() ? Tensor() : Value(values, input));
+    const int64_t version = node.domain.empty() ? opset : 0;
+    const std::vector<Tensor> results = IsControl(node, opset)
+                                            ? EvaluateControl({node, opset, arguments}, values, body_runner)
+                                            : EvaluateNode(node, version, arguments);
+    for (size_t k = 0; k < std::min(results.size(), node.outputs.size()); ++k) {
+      if (!node.outputs[k].empty()) values[node.outputs[k]] = results[k];
+    }
+  }
 }
 
 }  // namespace
@@ -139,33 +189,23 @@ std::vector<Tensor> EvaluateNode(const Node& node, int64_t opset, const std::vec
   return results;
 }
 
+bool SupportsAll(const Graph& graph, int64_t opset) {
+  return std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    if (!IsControl(node, opset)) return Supports(node, node.domain.empty() ? opset : 0);
+    const std::vector<Graph> bodies = Bodies(node);
+    return std::all_of(bodies.begin(), bodies.end(),
+                       [&](const Graph& body) { return SupportsAll(body, opset); });
+  });
+}
+
 TensorMap Evaluate(const Graph& graph, const TensorMap& inputs, const std::vector<std::string>& wanted) {
-  std::vector<std::string> asked = wanted;
-  if (asked.empty()) {
-    for (const ValueInfo& output : graph.outputs) asked.push_back(output.name);
-  }
+  const std::vector<std::string> asked = wanted.empty() ? NamesOf(graph.outputs) : wanted;
   TensorMap values = graph.initializers;
   for (const ValueInfo& input : graph.inputs) {
     CheckInput(input, inputs);
     values[input.name] = inputs.at(input.name);
   }
-  const std::vector<bool> needed = Needed(graph, asked);
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (!needed[i]) continue;
-    const Node& node = graph.nodes[i];
-    if (node.op == "QuantizeLinear" && node.inputs.size() > 2 && graph.packed4.contains(node.inputs[2])) {
-      throw Error(Code::kUnsupported,
-                  fmt::format("node {} (QuantizeLinear): quantizing to 4 bits at run time", node.name));
-    }
-    std::vector<Tensor> arguments;
-    for (const std::string& input : node.inputs)
-      arguments.push_back(input.empty() ? Tensor() : Value(values, input));
-    const std::vector<Tensor> results =
-        EvaluateNode(node, node.domain.empty() ? graph.opset() : 0, arguments);
-    for (size_t k = 0; k < results.size(); ++k) {
-      if (!node.outputs[k].empty()) values[node.outputs[k]] = results[k];
-    }
-  }
+  RunNodes(graph, graph.opset(), asked, values);
   TensorMap answer;
   for (const std::string& name : asked) answer[name] = Value(values, name);
   return answer;

@@ -12,6 +12,9 @@ namespace strop::model::reference {
 // Whether Evaluate knows the operator at this opset.
 STROP_API bool Supports(const Node& node, int64_t opset);
 
+// Whether Evaluate knows every node of the graph, and of the graphs that If and Scan run.
+STROP_API bool SupportsAll(const Graph& graph, int64_t opset);
+
 // Computes the model as the ONNX operator specification writes it: naive loops, float accumulated in double,
 // no fusing. For folding, for tests, and as the engine's last fallback; slow on purpose. Answers `wanted`
 // (empty: the graph's outputs). Throws kUnsupported naming operator, opset and node; kInvalidArgument for

@@ -51,6 +51,34 @@ TEST(Reference, ConvSameLower) {
   EXPECT_THAT(Values(Compute(node, 11, {x, w})[0]), ElementsAre(12, 27, 24, 63, 108, 81, 72, 117, 84));
 }
 
+// Beyond the node tests: 64 bits, and both ends of what is outside.
+TEST(Reference, ShiftsOverTheWidth) {
+  const Node right = MakeNode("BitShift", {"x", "by"}, {"y"}, {{"direction", std::string("RIGHT")}});
+  const Node left = MakeNode("BitShift", {"x", "by"}, {"y"}, {{"direction", std::string("LEFT")}});
+  const std::vector<Tensor> inputs = {Ints({-9, 9, -1, 3}), Ints({1, 63, 64, -1})};
+  EXPECT_THAT(Values(Compute(right, 11, inputs)[0]), ElementsAre(-5, 0, -1, 0));
+  EXPECT_THAT(Compute(left, 11, inputs)[0].As<int64_t>(), ElementsAre(-18, INT64_MIN, 0, 0));
+}
+
+// The lower index first among equals, from either end, integers and NaN.
+TEST(Reference, TopKOfEquals) {
+  const Node most = MakeNode("TopK", {"x", "k"}, {"v", "i"});
+  const Node least = MakeNode("TopK", {"x", "k"}, {"v", "i"}, {{"largest", int64_t{0}}});
+  const std::vector<Tensor> numbers = {Ints({4, 7, 7, 4}), Ints({3})};
+  EXPECT_THAT(Values(Compute(most, 11, numbers)[1]), ElementsAre(1, 2, 0));
+  EXPECT_THAT(Values(Compute(least, 11, numbers)[1]), ElementsAre(0, 3, 1));
+  const Tensor x = Floats({4}, {1, NAN, 2, NAN});
+  EXPECT_THAT(Values(Compute(most, 11, {x, Ints({3})})[1]), ElementsAre(1, 3, 2));
+  EXPECT_THAT(Values(Compute(least, 11, {x, Ints({3})})[1]), ElementsAre(0, 2, 1));
+}
+
+// Opset 10 has its scales at position 1 and maps places as asymmetric does, rounded down.
+TEST(Reference, ResizeOfOpset10) {
+  const Node node = MakeNode("Resize", {"x", "scales"}, {"y"});
+  const Tensor y = Compute(node, 10, {Floats({1, 1, 1, 3}, {1, 2, 3}), Floats({4}, {1, 1, 1, 2})})[0];
+  EXPECT_THAT(Values(y), ElementsAre(1, 1, 2, 2, 3, 3));
+}
+
 // MaxPool, examples "maxpool_2d_ceil" and "maxpool_with_argmax_2d_precomputed_pads".
 TEST(Reference, MaxPoolCeilAndIndices) {
   std::vector<float> values = Count(17);

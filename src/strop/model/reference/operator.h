@@ -53,6 +53,22 @@ std::span<const Operator> MatMulOperators();
 std::span<const Operator> NormalizeOperators();
 std::span<const Operator> ReduceOperators();
 std::span<const Operator> QuantizeOperators();
+std::span<const Operator> BitOperators();
+std::span<const Operator> CumulativeOperators();
+std::span<const Operator> DetOperators();
+std::span<const Operator> TensorScatterOperators();
+std::span<const Operator> BlockOperators();
+std::span<const Operator> TopKOperators();
+std::span<const Operator> UnpoolOperators();
+std::span<const Operator> ResizeOperators();
+std::span<const Operator> AttentionOperators();
+std::span<const Operator> LinearAttentionOperators();
+std::span<const Operator> CausalConvOperators();
+std::span<const Operator> GridSampleOperators();
+std::span<const Operator> DeformConvOperators();
+std::span<const Operator> TfIdfOperators();
+std::span<const Operator> DftOperators();
+std::span<const Operator> SuppressOperators();
 std::span<const Operator> MlOperators();  // of ai.onnx.ml, whatever its version
 
 }  // namespace strop::model::reference

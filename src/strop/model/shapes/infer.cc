@@ -32,7 +32,8 @@ Rules RulesOf(std::initializer_list<std::span<const Rule>> families) {
 
 const Rule* FindRule(const Node& node) {
   static const std::map<std::string_view, Rules> kDomains = {
-      {"", RulesOf({ElementwiseRules(), LayerRules(), ShapeRules(), MoveRules(), RecurrentRules()})},
+      {"", RulesOf({ElementwiseRules(), LayerRules(), ShapeRules(), MoveRules(), AttentionRules(),
+                    RecurrentRules(), SpatialRules(), SelectRules()})},
       {"ai.onnx.ml", RulesOf({MlRules()})},
   };
   const auto domain = kDomains.find(node.domain);

@@ -221,6 +221,11 @@ void Cast(Call& call) {
     call.contents = *call.input_contents[0];
 }
 
+void BitCast(Call& call) {
+  const std::optional<DType> to = FromOnnxType(call.node.Int("to", 0));
+  if (call.In(0) && to) call.Out(0, *to, call.In(0)->dims);
+}
+
 void CastLike(Call& call) {
   if (call.In(0) && call.In(1)) call.Out(0, call.In(1)->dtype, call.In(0)->dims);
 }
@@ -254,6 +259,7 @@ void Arg(Call& call) { call.Out(0, DType::kI64, Reduced(call, {call.node.Int("ax
 constexpr Rule kRules[] = {
     {"ArgMax", Arg},
     {"ArgMin", Arg},
+    {"BitCast", BitCast},
     {"Cast", Cast},
     {"CastLike", CastLike},
     {"Constant", Constant},

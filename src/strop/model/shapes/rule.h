@@ -68,7 +68,10 @@ std::span<const Rule> ElementwiseRules();
 std::span<const Rule> LayerRules();
 std::span<const Rule> ShapeRules();
 std::span<const Rule> MoveRules();
+std::span<const Rule> AttentionRules();
 std::span<const Rule> RecurrentRules();
+std::span<const Rule> SpatialRules();
+std::span<const Rule> SelectRules();
 std::span<const Rule> MlRules();  // of ai.onnx.ml
 
 Shape SizesOf(const Dims& dims);
