@@ -278,6 +278,25 @@ Results Pad(const Call& call) {
   return {result};
 }
 
+// Matrices with zeros below (upper) or above the k-th diagonal.
+Results Trilu(const Call& call) {
+  const Tensor y = call.In(0).Clone();
+  const Shape& shape = y.shape();
+  if (shape.size() < 2) call.Fail(fmt::format("{} is no matrix", ShapeText(shape)));
+  const bool upper = call.node.Int("upper", 1) != 0;
+  const int64_t rows = shape[shape.size() - 2], columns = shape.back();
+  const std::vector<int64_t> given = call.Has(1) ? call.Ints(1) : std::vector<int64_t>{0};
+  if (given.size() != 1) call.Fail("k must be one number");
+  const int64_t k = std::clamp(given[0], -rows, columns);
+  const size_t element = SizeOf(y.dtype());
+  for (int64_t i = 0; i < y.size(); ++i) {
+    const int64_t row = i / columns % rows, column = i % columns;
+    if (upper ? column < row + k : column > row + k)
+      std::memset(static_cast<char*>(y.data()) + static_cast<size_t>(i) * element, 0, element);
+  }
+  return {y};
+}
+
 constexpr Operator kOperators[] = {
     {"Concat", 4, Concat},
     {"Expand", 8, Expand},
@@ -288,6 +307,7 @@ constexpr Operator kOperators[] = {
     {"Split", 2, Split},
     {"Tile", 6, Tile},
     {"Transpose", 1, Transpose},
+    {"Trilu", 14, Trilu},
 };
 
 }  // namespace
