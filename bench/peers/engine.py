@@ -18,7 +18,7 @@ GOALS = {"int8": 1.2, "digits": 2.0}  # by a word of the model's name; others 1
 
 def measure(model, threads, batch):
     command = [Path(os.environ["STROP_BUILD"]) / "strop/bin/strop-bench", model, "--threads", str(threads), "--batch",
-               str(batch), "--against", "onnxruntime,openvino", "--seconds", "6", "--keep-plan", "--json"]
+               str(batch), "--against", "onnxruntime,openvino", "--seconds", "3", "--keep-plan", "--json"]
     if "digits" in model.name:  # OpenVINO has no trees
         command[command.index("onnxruntime,openvino")] = "onnxruntime"
     done = subprocess.run(command, capture_output=True, text=True, timeout=600,

@@ -39,7 +39,8 @@ def load_openvino(model, threads):
 
     def run(inputs):
         answers = request.infer(inputs)
-        return {output.get_any_name(): answers[output] for output in compiled.outputs}
+        # An output that is a copy of another value has the names of both.
+        return {name: answers[output] for output in compiled.outputs for name in output.get_names()}
 
     return openvino.__version__.split("-")[0], run
 
