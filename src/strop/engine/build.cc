@@ -279,12 +279,6 @@ std::vector<std::unique_ptr<Step>> MixedSteps(const BuildRequest& request) {
   }
 }
 
-bool HasSubgraph(const Node& node) {
-  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
-    return std::holds_alternative<model::SubgraphBytes>(attribute.second);
-  });
-}
-
 }  // namespace
 
 void PrepareGraph(Graph& graph) {
@@ -309,7 +303,7 @@ std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request) {
   } catch (const Error& error) {
     // Control flow that OpenVINO refuses: the types of what comes out of it are not known, so all goes
     // together.
-    const bool control = std::any_of(graph.nodes.begin(), graph.nodes.end(), HasSubgraph);
+    const bool control = std::any_of(graph.nodes.begin(), graph.nodes.end(), model::HasSubgraph);
     if (error.code() != Code::kUnsupported || !control ||
         !model::reference::SupportsAll(graph, graph.opset()))
       throw;

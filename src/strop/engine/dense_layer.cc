@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "strop/engine/kernels/int8_gemm/int8_gemm.h"
+#include "strop/model/subgraph.h"
 
 namespace strop::engine {
 namespace {
@@ -276,11 +277,7 @@ std::vector<DenseLayer> FindDense(const Graph& graph, const std::map<std::string
                                   const std::set<std::string>& kept) {
   std::vector<DenseLayer> found;
   // The nodes of a subgraph read values of the graph without naming them as inputs: no cut is safe.
-  for (const Node& node : graph.nodes) {
-    for (const auto& [name, attribute] : node.attributes) {
-      if (std::holds_alternative<model::SubgraphBytes>(attribute)) return found;
-    }
-  }
+  if (std::any_of(graph.nodes.begin(), graph.nodes.end(), model::HasSubgraph)) return found;
   const Uses uses(graph);
   for (size_t index = 0; index < graph.nodes.size(); ++index) {
     if (std::optional<DenseLayer> layer = Match(graph, values, kept, uses).At(index))

@@ -75,6 +75,7 @@ SavedPlan SavedPlan::FromJson(const std::string& text, const std::string& where)
     plan.candidate = whole.at("candidate");
     plan.candidates = FromJsonList(whole.at("candidates"));
     for (const json& item : whole.at("layers")) {
+      ParseIsa(item.at("isa").get<std::string>());
       plan.layers.push_back({item.at("layer"), item.at("op"), item.at("kernel"), item.at("isa"),
                              item.at("bits"), item.at("sparsity"), FromJsonList(item.at("candidates"))});
     }

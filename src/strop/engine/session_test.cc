@@ -338,6 +338,10 @@ TEST_F(PlanTest, APlanForAnythingElseIsIgnored) {
   }
   WriteFileAtomically(PlanPath(path_), "{\"format\": 1, \"model\":");
   EXPECT_EQ(steps(), 1u);
+  made.key = right;
+  made.layers[0].isa = "avx9000";
+  SavePlan(made, PlanPath(path_));
+  EXPECT_EQ(steps(), 1u);
 }
 
 TEST_F(PlanTest, ABrokenPlanSaysWhere) {

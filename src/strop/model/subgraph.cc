@@ -1,5 +1,6 @@
 #include "strop/model/subgraph.h"
 
+#include <algorithm>
 #include <set>
 
 #include "strop/base/error.h"
@@ -36,6 +37,12 @@ std::vector<std::string> OuterValues(const SubgraphBytes& subgraph) {
   std::vector<std::string> outer;
   Collect(graph, {}, outer);
   return outer;
+}
+
+bool HasSubgraph(const Node& node) {
+  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
+    return std::holds_alternative<SubgraphBytes>(attribute.second);
+  });
 }
 
 std::vector<std::string> UsedValues(const Node& node) {

@@ -11,6 +11,8 @@ namespace strop::model {
 // Values of the enclosing graph that the subgraph uses. Throws kCorrupt when the bytes are not a graph.
 std::vector<std::string> OuterValues(const SubgraphBytes& subgraph);
 
+STROP_API bool HasSubgraph(const Node& node);
+
 // What the node uses: its inputs that are there, then what its subgraphs take from outside.
 STROP_API std::vector<std::string> UsedValues(const Node& node);
 

@@ -51,6 +51,9 @@ Tensor Joined(const Call& call, const Tensor* past, const Tensor& now) {
 
 struct Sizes {
   int64_t batch, heads, queries, keys, width, value_width, group;  // `group` query heads read one of the keys
+
+  // The head of the keys that head `head` of all batches reads.
+  int64_t KeyHead(int64_t head) const { return head / heads * (heads / group) + head % heads / group; }
 };
 
 // What is added to the scores, spread over [batch, heads, queries, keys].
@@ -132,8 +135,7 @@ Tensor Scores(const Call& call, const Sizes& sizes, const Tensor& q, const Tenso
   const double softcap = call.node.Float("softcap", 0);
   auto* out = scores.As<double>().data();
   for (int64_t head = 0; head < sizes.batch * sizes.heads; ++head) {
-    const int64_t key_head =
-        head / sizes.heads * (sizes.heads / sizes.group) + head % sizes.heads / sizes.group;
+    const int64_t key_head = sizes.KeyHead(head);
     for (int64_t query = 0; query < sizes.queries; ++query) {
       for (int64_t key = 0; key < sizes.keys; ++key) {
         *out++ =
@@ -151,8 +153,7 @@ Tensor Weighted(const Sizes& sizes, const Tensor& weights, const Tensor& v) {
   const Tensor y = NewDoubles({sizes.batch, sizes.heads, sizes.queries, sizes.value_width});
   auto* out = y.As<double>().data();
   for (int64_t head = 0; head < sizes.batch * sizes.heads; ++head) {
-    const int64_t key_head =
-        head / sizes.heads * (sizes.heads / sizes.group) + head % sizes.heads / sizes.group;
+    const int64_t key_head = sizes.KeyHead(head);
     for (int64_t query = 0; query < sizes.queries; ++query) {
       for (int64_t at = 0; at < sizes.value_width; ++at) {
         *out++ = Dot(weights.As<double>().data() + (head * sizes.queries + query) * sizes.keys,
