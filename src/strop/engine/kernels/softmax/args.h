@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+namespace strop::engine {
+
+// y = softmax(x · scale + mask) of each row, all float32.
+struct SoftmaxArgs {
+  int64_t rows = 0, n = 0;   // any size from 0 up
+  const float* x = nullptr;  // rows of n, row stride ldx, any alignment
+  int64_t ldx = 0;
+  float scale = 1;
+  const float* mask = nullptr;  // n, added to every row; -inf: an element of no weight; nullptr: none
+  float* y = nullptr;  // rows of n, row stride ldy, any alignment; x itself (ldy = ldx), or apart from it
+  int64_t ldy = 0;
+};
+
+// Checks nothing: the plan above has. Reads and writes nothing outside the rows and columns named.
+using SoftmaxFn = void (*)(const SoftmaxArgs& args) noexcept;
+
+}  // namespace strop::engine

@@ -1,0 +1,68 @@
+// Each kernel on one thread, over the rows of attention; every answer is checked.
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "strop/engine/kernels/softmax/softmax.h"
+
+namespace strop::engine {
+namespace {
+
+constexpr int64_t kRows = 128;
+constexpr int64_t kSizes[] = {16, 50, 128, 197, 384, 1024};
+
+void OurSoftmax(benchmark::State& state, const SoftmaxKernel& kernel, int64_t n, bool masked) {
+  if (kernel.isa > HighestIsa(Cpu())) {
+    state.SkipWithError("this CPU has no such instructions");
+    return;
+  }
+  std::mt19937 generator(1);
+  std::uniform_real_distribution<float> uniform(-20, 20);
+  std::vector<float> x(static_cast<size_t>(kRows * n)), mask(static_cast<size_t>(n)), y(x.size());
+  for (float& value : x) value = uniform(generator);
+  for (float& value : mask) value = uniform(generator);
+  const SoftmaxArgs args{kRows, n, x.data(), n, 0.125f, masked ? mask.data() : nullptr, y.data(), n};
+  for (auto _ : state) {
+    kernel.run(args);
+    benchmark::ClobberMemory();
+  }
+  for (int64_t row = 0; row < kRows; ++row) {
+    std::vector<double> powers;
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const double t = static_cast<double>(x[static_cast<size_t>(row * n + i)]) * 0.125;
+      powers.push_back(std::exp(t + (masked ? static_cast<double>(mask[static_cast<size_t>(i)]) : 0)));
+      sum += powers.back();
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      const auto got = static_cast<double>(y[static_cast<size_t>(row * n + i)]);
+      if (!(std::abs(got - powers[static_cast<size_t>(i)] / sum) < 1e-5)) {
+        state.SkipWithError("wrong answer");
+        return;
+      }
+    }
+  }
+  state.counters["ns/element"] = benchmark::Counter(
+      static_cast<double>(kRows * n) * 1e-9,
+      benchmark::Counter::Flags(benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert));
+}
+
+const bool kRegistered = [] {
+  for (const SoftmaxKernel& kernel : SoftmaxKernels()) {
+    for (const int64_t n : kSizes) {
+      for (const bool masked : {false, true}) {
+        const std::string name =
+            std::string(kernel.name) + "/" + std::to_string(n) + (masked ? "/masked" : "/plain");
+        benchmark::RegisterBenchmark(name.c_str(), OurSoftmax, kernel, n, masked);
+      }
+    }
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace strop::engine
