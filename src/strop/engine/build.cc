@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
+#include "strop/engine/layers/layer.h"
 #include "strop/engine/openvino_limits.h"
+#include "strop/engine/partition.h"
 #include "strop/model/passes.h"
 #include "strop/model/reference/evaluator.h"
 #include "strop/model/subgraph.h"
@@ -111,11 +113,22 @@ std::set<size_t> Refused(const BuildRequest& request, const Region& region, cons
   return refused;
 }
 
-Isa IsaOf(const BuildRequest& request, const DenseLayer& layer) {
+Isa IsaOf(const BuildRequest& request, const Layer& layer) {
   const Isa highest = HighestIsa(Cpu());
   if (request.plan == nullptr) return highest;
-  const std::optional<Isa> chosen = request.plan->IsaOf(request.graph.nodes[layer.product].name);
+  const std::optional<Isa> chosen = request.plan->IsaOf(request.graph.nodes[layer.head].name);
   return std::min(chosen.value_or(highest), highest);
+}
+
+std::unique_ptr<Step> MakeLayerStep(const BuildRequest& request, const Layer& layer,
+                                    const std::map<std::string, Order>& orders) {
+  const auto order_of = [&](const std::string& value) {
+    const auto found = orders.find(value);
+    return found == orders.end() ? Order::kPlain : found->second;
+  };
+  LayerBuild build{request.graph, IsaOf(request, layer), request.pool, {}, order_of(layer.output)};
+  for (const std::string& value : layer.inputs) build.inputs.push_back(order_of(value));
+  return layer.make(build);
 }
 
 // A node that OpenVINO does not run.
@@ -222,8 +235,7 @@ void CheckBorders(const BuildRequest& request, const std::vector<Region>& region
 
 // OpenVINO computes float64 in float32, infinities cut to its largest number; the reference evaluator does
 // not.
-void TakeDoubles(const BuildRequest& request, const std::vector<DenseLayer>& dense,
-                 std::set<size_t>& reference) {
+void TakeDoubles(const BuildRequest& request, const std::vector<Layer>& layers, std::set<size_t>& reference) {
   const Graph& graph = request.graph;
   std::set<size_t> taken = reference;
   const auto is_double = [&](const std::string& value) {
@@ -237,31 +249,32 @@ void TakeDoubles(const BuildRequest& request, const std::vector<DenseLayer>& den
     if (touched && node.domain.empty() && model::reference::Supports(node, graph.opset())) taken.insert(i);
   }
   if (taken.size() == reference.size()) return;
-  if (BordersTyped(Partition(graph, dense, taken, request.kept), request.values))
+  if (BordersTyped(Partition(graph, layers, taken, request.kept), request.values))
     reference = std::move(taken);
 }
 
 // Steps of OpenVINO, of the own kernels, and of the reference evaluator for single nodes.
 std::vector<std::unique_ptr<Step>> MixedSteps(const BuildRequest& request) {
   const Graph& graph = request.graph;
-  std::vector<DenseLayer> dense;
+  std::vector<Layer> layers;
   if (request.candidate == "strop") {
-    dense = FindDense(graph, request.values, request.kept);
-    if (!BordersTyped(Partition(graph, dense, {}, request.kept), request.values)) dense.clear();
+    layers = FindLayers(graph, request.values, request.kept);
+    if (!BordersTyped(Partition(graph, layers, {}, request.kept), request.values)) layers.clear();
   }
+  const std::map<std::string, Order> orders = OrderValues(graph, layers, request.values, request.kept);
   std::set<size_t> reference = OwnNodes(request);
-  TakeDoubles(request, dense, reference);
+  TakeDoubles(request, layers, reference);
   std::vector<std::unique_ptr<Step>> steps;
   reference.merge(EmptyNodes(graph, request.values));
   // Each round gives at least one more node to the reference evaluator, so it ends.
   for (;;) {
     steps.clear();
     const size_t before = reference.size();
-    const std::vector<Region> regions = Partition(graph, dense, reference, request.kept);
+    const std::vector<Region> regions = Partition(graph, layers, reference, request.kept);
     CheckBorders(request, regions);
     for (const Region& region : regions) {
       if (region.runner == Runner::kStrop) {
-        steps.push_back(MakeDenseStep(graph, *region.dense, IsaOf(request, *region.dense), request.pool));
+        steps.push_back(MakeLayerStep(request, *region.layer, orders));
       } else if (region.runner == Runner::kReference) {
         steps.push_back(MakeNodeStep(request, region));
       } else {

@@ -19,7 +19,7 @@ struct BuildRequest {
   const std::map<std::string, model::ValueInfo>& values;  // InferShapes of it
   std::set<std::string> kept;                             // outputs and taps
   std::string candidate;                                  // "openvino", "strop", "reference"
-  const SavedPlan* plan = nullptr;  // kernels of the dense layers; nullptr: the default ones
+  const SavedPlan* plan = nullptr;                        // kernels of the layers; nullptr: the default ones
   OpenVinoModel::Options openvino;
   ThreadPool& pool;
 };

@@ -72,7 +72,6 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
   for (const ValueInfo& output : outputs_) request.kept.insert(output.name);
   if (request.candidate.empty()) request.candidate = saved_ ? saved_->candidate : CandidateNames(0).front();
   Wire(BuildSteps(request));
-  for (const ValueInfo& value : outputs_) values_[ValueIndex(value.name)].answer = true;
   for (Value& value : values_) {
     if (const auto known = values.find(value.name); known != values.end()) value.dtype = known->second.dtype;
   }
@@ -129,6 +128,14 @@ void GraphSession::Wire(std::vector<std::unique_ptr<Step>> steps) {
     step_profiles_.push_back({step->plan.layer, step->plan.op, step->plan.kernel, 0, 0});
     wired.step = std::move(step);
     steps_.push_back(std::move(wired));
+  }
+  for (const ValueInfo& value : outputs_) values_[ValueIndex(value.name)].answer = true;
+  readers_.resize(values_.size());
+  maker_.resize(values_.size());
+  for (size_t step = 0; step < steps_.size(); ++step) {
+    for (size_t i = 0; i < steps_[step].inputs.size(); ++i)
+      readers_[steps_[step].inputs[i]].push_back({step, i});
+    for (size_t i = 0; i < steps_[step].outputs.size(); ++i) maker_[steps_[step].outputs[i]] = Place{step, i};
   }
 }
 
@@ -246,6 +253,7 @@ class GraphSession::SlotLease {
   SlotLease(const SlotLease&) = delete;
   SlotLease& operator=(const SlotLease&) = delete;
   ~SlotLease() {
+    if (slot_->layout) session_.Forget(*slot_);
     std::lock_guard lock(session_.slots_mutex_);
     session_.free_slots_.push_back(std::move(slot_));
     session_.slot_free_.notify_one();
@@ -273,48 +281,75 @@ TensorMap GraphSession::Answer(const TensorMap& inputs, const std::vector<std::s
     }
   }
   const std::shared_ptr<const Layout> layout = LayoutFor(inputs);
-  std::vector<Tensor> tensors(values_.size());
-  for (size_t i = 0; i < values_.size(); ++i) {
-    if (i < inputs_.size()) {
-      tensors[i] = inputs.at(inputs_[i].name);
-    } else if (values_[i].constant) {
-      tensors[i] = values_[i].constant;
-    }
-  }
   SlotLease lease(*this);
-  RunSteps(lease.slot(), *layout, tensors);
+  Slot& slot = lease.slot();
+  if (slot.layout != layout) Lay(slot, layout);
+  for (size_t i = 0; i < inputs_.size(); ++i) Hand(slot, i, inputs.at(inputs_[i].name));
+  RunSteps(slot);
   TensorMap answers;
-  for (const std::string& name : names) answers[name] = tensors[index_.at(name)];
+  for (const std::string& name : names) {
+    const size_t value = index_.at(name);
+    answers[name] = maker_[value]            ? slot.out[maker_[value]->step][maker_[value]->index]
+                    : value < inputs_.size() ? inputs.at(name)
+                                             : values_[value].constant;
+  }
   return answers;
 }
 
-void GraphSession::RunSteps(Slot& slot, const Layout& layout, std::vector<Tensor>& tensors) {
-  using Clock = std::chrono::steady_clock;
-  if (layout.arena_bytes > 0 && (!slot.arena || slot.arena.bytes() < layout.arena_bytes)) {
-    slot.arena = Tensor::New(DType::kU8, {static_cast<int64_t>(layout.arena_bytes)});
+// Gives the value to every step that reads it.
+void GraphSession::Hand(Slot& slot, size_t value, const Tensor& tensor) const {
+  for (const Place& place : readers_[value]) slot.in[place.step][place.index] = tensor;
+}
+
+void GraphSession::Lay(Slot& slot, std::shared_ptr<const Layout> layout) const {
+  slot.layout.reset();
+  if (layout->arena_bytes > 0 && (!slot.arena || slot.arena.bytes() < layout->arena_bytes))
+    slot.arena = Tensor::New(DType::kU8, {static_cast<int64_t>(layout->arena_bytes)});
+  slot.in.resize(steps_.size());
+  slot.out.resize(steps_.size());
+  for (size_t step = 0; step < steps_.size(); ++step) {
+    slot.in[step].assign(steps_[step].inputs.size(), Tensor());
+    slot.out[step].assign(steps_[step].outputs.size(), Tensor());
   }
-  std::vector<Tensor> in, out;
+  for (size_t value = 0; value < values_.size(); ++value) {
+    if (values_[value].constant) Hand(slot, value, values_[value].constant);
+    if (!layout->offsets[value] || !maker_[value]) continue;
+    char* const data = static_cast<char*>(slot.arena.data()) + *layout->offsets[value];
+    const Tensor tensor =
+        Tensor::Wrap(values_[value].dtype, *layout->shapes[value], data, slot.arena.memory());
+    slot.out[maker_[value]->step][maker_[value]->index] = tensor;
+    Hand(slot, value, tensor);
+  }
+  slot.layout = std::move(layout);
+}
+
+// Lets go of what is not the slot's own, so that an idle one holds no caller's memory.
+void GraphSession::Forget(Slot& slot) const {
+  for (size_t value = 0; value < values_.size(); ++value) {
+    if (slot.layout->offsets[value] || values_[value].constant) continue;
+    Hand(slot, value, Tensor());
+    if (maker_[value]) slot.out[maker_[value]->step][maker_[value]->index] = Tensor();
+  }
+}
+
+void GraphSession::RunSteps(Slot& slot) {
+  using Clock = std::chrono::steady_clock;
   for (size_t at = 0; at < steps_.size(); ++at) {
     const Wired& wired = steps_[at];
-    in.clear();
-    out.clear();
-    for (const size_t value : wired.inputs) in.push_back(tensors[value]);
-    for (const size_t value : wired.outputs) {
-      const std::optional<Shape>& shape = layout.shapes[value];
-      if (!shape) {
-        out.emplace_back();
-      } else if (layout.offsets[value]) {
-        out.push_back(Tensor::Wrap(values_[value].dtype, *shape,
-                                   static_cast<char*>(slot.arena.data()) + *layout.offsets[value],
-                                   slot.arena.memory()));
-      } else {
-        out.push_back(Tensor::New(values_[value].dtype, *shape));
-      }
+    std::vector<Tensor>& out = slot.out[at];
+    for (size_t i = 0; i < out.size(); ++i) {
+      const std::optional<Shape>& shape = slot.layout->shapes[wired.outputs[i]];
+      if (!out[i] && shape) out[i] = Tensor::New(values_[wired.outputs[i]].dtype, *shape);
     }
     const Clock::time_point begin = Clock::now();
-    wired.step->Run(*slot.states[at], in, out);
+    wired.step->Run(*slot.states[at], slot.in[at], out);
     Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), *slot.states[at]);
-    for (size_t i = 0; i < wired.outputs.size(); ++i) tensors[wired.outputs[i]] = out[i];
+    for (size_t i = 0; i < out.size(); ++i) {
+      const std::optional<size_t>& offset = slot.layout->offsets[wired.outputs[i]];
+      // A step answers in other memory where the shape is not what inference promised.
+      const bool in_place = offset && out[i].data() == static_cast<char*>(slot.arena.data()) + *offset;
+      if (!in_place) Hand(slot, wired.outputs[i], out[i]);
+    }
   }
 }
 

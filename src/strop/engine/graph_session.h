@@ -48,9 +48,17 @@ class GraphSession : public Session {
     std::vector<std::optional<size_t>> offsets;  // of each value in the arena
     size_t arena_bytes = 0;
   };
+  // A step's place of a value among its inputs or outputs.
+  struct Place {
+    size_t step, index;
+  };
+  // The memory of one run at a time. Tensors of arena values and constants stay as long as the layout does,
+  // so that a run only sets what comes from outside and what it makes anew.
   struct Slot {
     Tensor arena;
     std::vector<std::unique_ptr<Step::State>> states;
+    std::shared_ptr<const Layout> layout;
+    std::vector<std::vector<Tensor>> in, out;  // of each step
   };
   class SlotLease;
 
@@ -62,7 +70,10 @@ class GraphSession : public Session {
   void CheckInputs(const TensorMap& inputs) const;
   std::shared_ptr<const Layout> LayoutFor(const TensorMap& inputs);
   std::shared_ptr<const Layout> MakeLayout(const std::map<std::string, Shape>& shapes) const;
-  void RunSteps(Slot& slot, const Layout& layout, std::vector<Tensor>& tensors);
+  void Lay(Slot& slot, std::shared_ptr<const Layout> layout) const;
+  void Hand(Slot& slot, size_t value, const Tensor& tensor) const;
+  void Forget(Slot& slot) const;
+  void RunSteps(Slot& slot);
   void Record(size_t step, double seconds, Step::State& state);
 
   std::string hash_;
@@ -73,6 +84,8 @@ class GraphSession : public Session {
   std::vector<Value> values_;
   std::map<std::string, size_t> index_;  // into values_
   std::vector<Wired> steps_;
+  std::vector<std::vector<Place>> readers_;  // of each value
+  std::vector<std::optional<Place>> maker_;  // of each value
 
   std::mutex layouts_mutex_;
   std::map<std::vector<Shape>, std::shared_ptr<const Layout>> layouts_;

@@ -12,14 +12,11 @@ namespace strop::engine {
 using model::Graph;
 using model::Node;
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
-std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>& dense,
+std::vector<Region> Partition(const Graph& graph, const std::vector<Layer>& layers,
                               const std::set<size_t>& reference, const std::set<std::string>& kept) {
-  std::vector<size_t> layer_of(graph.nodes.size(), kNone);
-  for (size_t layer = 0; layer < dense.size(); ++layer) {
-    for (const size_t node : dense[layer].nodes) layer_of[node] = layer;
-  }
+  std::vector<const Layer*> layer_of(graph.nodes.size(), nullptr);
+  for (const Layer& layer : layers)
+    for (const size_t node : layer.nodes) layer_of[node] = &layer;
   // The stage of a value is the number of single steps on the longest way to it. OpenVINO's nodes of one
   // stage have no single step between them, so they can run together, before the single steps that read only
   // stages up to theirs.
@@ -35,16 +32,15 @@ std::vector<Region> Partition(const Graph& graph, const std::vector<DenseLayer>&
       steps;  // (stage, single, first node), in the order of running
   for (size_t index = 0; index < graph.nodes.size(); ++index) {
     const Node& node = graph.nodes[index];
-    const size_t layer = layer_of[index];
-    if (layer != kNone) {
-      if (dense[layer].product != index) continue;
-      const size_t at = stage_of({dense[layer].input});
-      stage[dense[layer].output] = at + 1;
-      steps[{at, 1, index}] = {Runner::kStrop, dense[layer].nodes, {}, {}, dense[layer]};
+    if (const Layer* layer = layer_of[index]; layer != nullptr) {
+      if (layer->nodes.back() != index) continue;
+      const size_t at = stage_of(layer->inputs);
+      stage[layer->output] = at + 1;
+      steps[{at, 1, index}] = {Runner::kStrop, layer->nodes, {}, {}, layer};
     } else if (reference.contains(index)) {
       const size_t at = stage_of(model::UsedValues(node));
       for (const std::string& value : node.outputs) stage[value] = at + 1;
-      steps[{at, 1, index}] = {Runner::kReference, {index}, {}, {}, std::nullopt};
+      steps[{at, 1, index}] = {Runner::kReference, {index}, {}, {}, nullptr};
     } else {
       const size_t at = stage_of(model::UsedValues(node));
       for (const std::string& value : node.outputs) stage[value] = at;

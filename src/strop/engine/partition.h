@@ -1,12 +1,11 @@
 #pragma once
 
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "strop/base/api.h"
-#include "strop/engine/dense_layer.h"
+#include "strop/engine/layers/layer.h"
 #include "strop/model/graph.h"
 
 namespace strop::engine {
@@ -19,13 +18,13 @@ struct STROP_API Region {
   std::vector<size_t> nodes;         // in order
   std::vector<std::string> inputs;   // values made before it; not the initializers
   std::vector<std::string> outputs;  // values that later regions read, or that are kept
-  std::optional<DenseLayer> dense;   // of kStrop
+  const Layer* layer = nullptr;      // of kStrop
 };
 
-// Cuts the graph into steps: each dense layer and each node of `reference` is a step of its own, and what
-// lies between them goes to OpenVINO in regions as large as order allows. Every node is in exactly one
-// region. Pure.
-STROP_API std::vector<Region> Partition(const model::Graph& graph, const std::vector<DenseLayer>& dense,
+// Cuts the graph into steps: each layer and each node of `reference` is a step of its own, and what lies
+// between them goes to OpenVINO in regions as large as order allows. Every node is in exactly one region,
+// which points to its layer. Pure.
+STROP_API std::vector<Region> Partition(const model::Graph& graph, const std::vector<Layer>& layers,
                                         const std::set<size_t>& reference, const std::set<std::string>& kept);
 
 }  // namespace strop::engine

@@ -12,13 +12,14 @@ namespace {
 
 using testing::ElementsAre;
 
-std::vector<DenseLayer> Find(const model::Graph& graph, const std::set<std::string>& kept) {
-  return FindDense(graph, model::InferShapes(graph), kept);
+std::vector<Layer> Find(const model::Graph& graph, const std::set<std::string>& kept) {
+  return FindLayers(graph, model::InferShapes(graph), kept);
 }
 
-TEST(Partition, DenseLayersAreStepsBetweenRegions) {
+TEST(Partition, LayersAreStepsBetweenRegions) {
   const model::Graph graph = TwoDenseLayers();
-  const std::vector<Region> regions = Partition(graph, Find(graph, {"y"}), {}, {"y"});
+  const std::vector<Layer> layers = Find(graph, {"y"});
+  const std::vector<Region> regions = Partition(graph, layers, {}, {"y"});
   ASSERT_EQ(regions.size(), 3u);
   EXPECT_EQ(regions[0].runner, Runner::kStrop);
   EXPECT_THAT(regions[0].inputs, ElementsAre("x"));

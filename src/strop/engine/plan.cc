@@ -105,8 +105,8 @@ std::optional<SavedPlan> LoadPlan(const std::filesystem::path& path, const PlanK
   return std::nullopt;
 }
 
-std::vector<std::string> CandidateNames(size_t dense_layers) {
-  if (dense_layers == 0) return {"openvino"};
+std::vector<std::string> CandidateNames(size_t layers) {
+  if (layers == 0) return {"openvino"};
   return {"openvino", "strop"};
 }
 

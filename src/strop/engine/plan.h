@@ -31,7 +31,7 @@ struct STROP_API SavedPlan {
   int64_t batch = 1;                             // rows of the timing
   std::string candidate;                         // "openvino" or "strop"
   std::vector<LayerPlan::Candidate> candidates;  // the whole model under each, median seconds of a run
-  std::vector<LayerPlan> layers;                 // the dense layers with every kernel's time
+  std::vector<LayerPlan> layers;                 // the layers with every kernel's time
 
   // The instruction set of the kernel chosen for a layer; nothing when it was not timed.
   std::optional<Isa> IsaOf(const std::string& layer) const;
@@ -47,8 +47,8 @@ STROP_API void SavePlan(const SavedPlan& plan, const std::filesystem::path& path
 STROP_API std::optional<SavedPlan> LoadPlan(const std::filesystem::path& path, const PlanKey& key);
 
 // The ways to run a whole model; the first is the default while nothing was timed. "strop" is one when there
-// are dense layers of own kernels. Pure.
-STROP_API std::vector<std::string> CandidateNames(size_t dense_layers);
+// are layers of own kernels. Pure.
+STROP_API std::vector<std::string> CandidateNames(size_t layers);
 
 struct STROP_API TuneOptions {
   int threads = 0;                      // 0: every usable CPU

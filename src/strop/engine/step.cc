@@ -98,6 +98,11 @@ class ReferenceStep : public Step {
 
 }  // namespace
 
+void Describe(LayerPlan& plan, const model::Graph& graph, const std::vector<size_t>& nodes, size_t head) {
+  plan.layer = graph.nodes[head].name;
+  for (const size_t node : nodes) plan.op += (plan.op.empty() ? "" : "+") + graph.nodes[node].op;
+}
+
 double ShareOfZeros(std::span<const Tensor> weights) {
   int64_t zeros = 0, all = 0;
   const auto count = [&]<class T>(const Tensor& tensor) {

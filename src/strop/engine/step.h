@@ -9,7 +9,6 @@
 #include "strop/base/cpu.h"
 #include "strop/base/tensor.h"
 #include "strop/engine/openvino_model.h"
-#include "strop/engine/partition.h"
 #include "strop/engine/pool.h"
 #include "strop/engine/session.h"
 #include "strop/model/graph.h"
@@ -45,9 +44,8 @@ class Step {
 std::unique_ptr<Step> MakeOpenVinoStep(const model::Graph& part, const OpenVinoModel::Options& options);
 // Throws kUnsupported naming the first node that the reference evaluator lacks.
 std::unique_ptr<Step> MakeReferenceStep(model::Graph part);
-// Packs the layer's weights for kernels of at most `isa`. `pool` outlives the step.
-std::unique_ptr<Step> MakeDenseStep(const model::Graph& graph, const DenseLayer& layer, Isa isa,
-                                    ThreadPool& pool);
+// Names a layer by its head, and by the operators of its nodes.
+void Describe(LayerPlan& plan, const model::Graph& graph, const std::vector<size_t>& nodes, size_t head);
 // Of what float32 and int8 tensors hold.
 double ShareOfZeros(std::span<const Tensor> weights);
 

@@ -31,7 +31,7 @@ inline model::Node MakeNode(std::string op, std::string name, std::vector<std::s
   return node;
 }
 
-// x [batch, 12] -> MatMul, Add, Relu -> Tanh -> Gemm (alpha, beta, transB) -> y [batch, 5]: own layers around
+// x [batch, 12] -> MatMul, Add, Relu -> Sin -> Gemm (alpha, beta, transB) -> y [batch, 5]: own layers around
 // a node of OpenVINO's.
 inline model::Graph TwoDenseLayers() {
   model::Graph graph;
@@ -48,7 +48,7 @@ inline model::Graph TwoDenseLayers() {
       MakeNode("MatMul", "matmul", {"x", "w1"}, {"h0"}),
       MakeNode("Add", "add", {"b1", "h0"}, {"h1"}),
       MakeNode("Relu", "relu", {"h1"}, {"h2"}),
-      MakeNode("Tanh", "tanh", {"h2"}, {"h3"}),
+      MakeNode("Sin", "sin", {"h2"}, {"h3"}),
       MakeNode("Gemm", "gemm", {"h3", "w2", "b2"}, {"y"},
                {{"alpha", 0.5f}, {"beta", 2.0f}, {"transB", int64_t{1}}}),
   };
@@ -71,7 +71,7 @@ Tensor Values(DType dtype, const std::vector<T>& values, Shape shape) {
 }
 
 // x [batch, 12] -> QuantizeLinear to `bytes` -> MatMul by `weights` with a scale a column, bias of int32,
-// Relu, QuantizeLinear -> Gemm by int8 with one scale -> Tanh -> y [batch, 5], all as QDQ.
+// Relu, QuantizeLinear -> Gemm by int8 with one scale -> Sin -> y [batch, 5], all as QDQ.
 inline model::Graph TwoInt8Layers(DType bytes, DType weights) {
   model::Graph graph;
   graph.name = "two";
@@ -118,7 +118,7 @@ inline model::Graph TwoInt8Layers(DType bytes, DType weights) {
       MakeNode("DequantizeLinear", "hd", {"hq", "h_scale", "h_zero"}, {"hd"}),
       MakeNode("DequantizeLinear", "w2d", {"w2", "w2_scale"}, {"w2d"}),
       MakeNode("Gemm", "gemm", {"hd", "w2d", "b2"}, {"h3"}, {{"transB", int64_t{1}}}),
-      MakeNode("Tanh", "tanh", {"h3"}, {"y"}),
+      MakeNode("Sin", "sin", {"h3"}, {"y"}),
   };
   return graph;
 }

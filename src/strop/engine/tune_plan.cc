@@ -12,7 +12,7 @@
 #include "strop/base/rng.h"
 #include "strop/base/threads.h"
 #include "strop/engine/build.h"
-#include "strop/engine/partition.h"
+#include "strop/engine/layers/layer.h"
 #include "strop/engine/plan.h"
 #include "strop/engine/pool.h"
 #include "strop/engine/step.h"
@@ -114,13 +114,40 @@ Tensor RandomTensor(DType dtype, const Shape& shape, Rng& rng) {
   return tensor;
 }
 
-// The layer's time with the kernels of each instruction set, and the fastest.
-LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t m, ThreadPool& pool,
-                    double budget) {
+// What all layers are timed with.
+struct Timing {
+  const model::Graph& graph;
+  const std::map<std::string, ValueInfo>& values;  // with the sizes of the timing
+  const std::map<std::string, Order>& orders;
+  ThreadPool& pool;
+  double budget;  // seconds a layer
+
+  Order OrderOf(const std::string& value) const {
+    const auto found = orders.find(value);
+    return found == orders.end() ? Order::kPlain : found->second;
+  }
+  bool Sized(const std::string& value) const {
+    const auto found = values.find(value);
+    return found != values.end() && found->second.has_shape && ElementCount(found->second.shape) > 0;
+  }
+};
+
+// The layer's time with the kernels of each instruction set, and the fastest; nothing where its sizes are not
+// known.
+std::optional<LayerPlan> TimeLayer(const Timing& timing, const Layer& layer) {
+  const auto sized = [&](const std::string& value) { return timing.Sized(value); };
+  if (!std::all_of(layer.inputs.begin(), layer.inputs.end(), sized) || !sized(layer.output))
+    return std::nullopt;
   Rng rng(0);
-  const DType dtype = layer.integers ? layer.integers->input.dtype : DType::kF32;
-  const std::vector<Tensor> in = {RandomTensor(dtype, {m, layer.k}, rng)};
-  std::vector<Tensor> out(1);
+  std::vector<Tensor> in;
+  LayerBuild build{timing.graph, Isa::kScalar, timing.pool, {}, timing.OrderOf(layer.output)};
+  for (const std::string& value : layer.inputs) {
+    const ValueInfo& info = timing.values.at(value);
+    in.push_back(RandomTensor(info.dtype, info.shape, rng));
+    build.inputs.push_back(timing.OrderOf(value));
+  }
+  const ValueInfo& answer = timing.values.at(layer.output);
+  std::vector<Tensor> out = {Tensor::New(answer.dtype, answer.shape)};
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<std::unique_ptr<Step::State>> states;
   std::vector<std::function<void()>> runs;
@@ -128,31 +155,21 @@ LayerPlan TimeLayer(const model::Graph& graph, const DenseLayer& layer, int64_t 
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx}) {
     if (isa > highest) break;
     if (isa == Isa::kScalar && isa < highest) continue;  // never the fastest, and slow to time
-    std::unique_ptr<Step> step = MakeDenseStep(graph, layer, isa, pool);
+    build.isa = isa;
+    std::unique_ptr<Step> step = layer.make(build);
     if (!steps.empty() && steps.back()->plan.kernel == step->plan.kernel) continue;
     states.push_back(step->NewState());
     runs.emplace_back(
         [&in, &out, step = step.get(), state = states.back().get()] { step->Run(*state, in, out); });
     steps.push_back(std::move(step));
   }
-  const std::vector<double> seconds = Interleave(runs, budget);
+  const std::vector<double> seconds = Interleave(runs, timing.budget);
   const auto best = static_cast<size_t>(std::min_element(seconds.begin(), seconds.end()) - seconds.begin());
   LayerPlan plan = steps[best]->plan;
   plan.kernel = steps[best]->Kernel(*states[best]);
   for (size_t i = 0; i < steps.size(); ++i)
     plan.candidates.push_back({std::string(steps[i]->Kernel(*states[i])), seconds[i]});
   return plan;
-}
-
-// Rows of a layer's product: every dimension of its input but the last.
-int64_t RowsOf(const DenseLayer& layer, const std::map<std::string, ValueInfo>& values, int64_t batch) {
-  const auto found = values.find(layer.input);
-  if (found == values.end() || !found->second.has_shape) return batch;
-  int64_t rows = 1;
-  for (size_t i = 0; i + 1 < found->second.shape.size(); ++i) {
-    rows *= found->second.shape[i] == -1 ? batch : found->second.shape[i];
-  }
-  return rows;
 }
 
 }  // namespace
@@ -191,21 +208,24 @@ SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options
   const std::map<std::string, ValueInfo> values = model::InferShapes(graph, shapes);
   std::set<std::string> kept;
   for (const ValueInfo& output : graph.outputs) kept.insert(output.name);
-  const std::vector<DenseLayer> dense = FindDense(graph, values, kept);
+  // As a session finds them, which does not know the sizes.
+  const std::map<std::string, ValueInfo> types = model::InferShapes(graph);
+  const std::vector<Layer> layers = FindLayers(graph, types, kept);
+  const std::map<std::string, Order> orders = OrderValues(graph, layers, types, kept);
 
   SavedPlan plan;
   plan.key = PlanKey::Here(HashHex(ReadFile(path)), threads);
   plan.batch = options.batch;
-  const double layer_budget = options.seconds / 2 / static_cast<double>(std::max<size_t>(dense.size(), 1));
   ThreadPool pool(threads);
-  for (const DenseLayer& layer : dense) {
-    plan.layers.push_back(TimeLayer(graph, layer, RowsOf(layer, values, options.batch), pool, layer_budget));
-  }
+  const double budget = options.seconds / 2 / static_cast<double>(std::max<size_t>(layers.size(), 1));
+  const Timing timing{graph, values, orders, pool, budget};
+  for (const Layer& layer : layers)
+    if (std::optional<LayerPlan> timed = TimeLayer(timing, layer)) plan.layers.push_back(std::move(*timed));
 
   // The kernels just chosen are what the "strop" candidate is timed with.
   const std::filesystem::path temporary = TemporaryBeside(PlanPath(path));
   SavePlan(plan, temporary);
-  const std::vector<std::string> names = CandidateNames(dense.size());
+  const std::vector<std::string> names = CandidateNames(layers.size());
   std::vector<std::unique_ptr<Session>> sessions;
   std::vector<std::function<void()>> runs;
   try {

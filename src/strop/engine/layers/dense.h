@@ -1,24 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "strop/base/api.h"
-#include "strop/base/tensor.h"
-#include "strop/model/graph.h"
+#include "strop/engine/layers/chain.h"
+#include "strop/engine/layers/layer.h"
+#include "strop/engine/layers/quantization.h"
 
 namespace strop::engine {
 
-// How integers stand for numbers: (q - zero) · scale, q of uint8 or int8.
-struct STROP_API Quantization {
-  DType dtype = DType::kU8;
-  float scale = 1;
-  int32_t zero = 0;
-};
+class Search;
 
 // What a layer of integers has besides: its input and weights come from DequantizeLinear, and its answer may
 // go to QuantizeLinear.
@@ -30,7 +24,8 @@ struct STROP_API DenseIntegers {
 };
 
 // A dense layer that the own kernels run: Gemm, or MatMul with constant weights, with the Add of a bias and
-// the Relu that follow it and nothing else reads.
+// the Relu that follow it and nothing else reads; then a chain, which takes the product's answer as it is
+// made.
 struct STROP_API DenseLayer {
   std::vector<size_t> nodes;  // of the graph, in order
   size_t product = 0;         // the one that multiplies
@@ -44,16 +39,14 @@ struct STROP_API DenseLayer {
   bool relu = false;
   int64_t n = 0, k = 0;
   std::optional<DenseIntegers> integers;  // nothing: float32
+  std::optional<Chain> chain;             // its answer is the layer's
 };
 
-// A DequantizeLinear for each reader of its answer, so that every layer owns its own.
-STROP_API void PartDequantizers(model::Graph& graph);
-
-// Every dense layer of the graph. `kept` are values that must come out, so that no fusing hides them. Layers
-// that touch QuantizeLinear or DequantizeLinear in another way than DenseIntegers says are left to OpenVINO,
-// and so is all of a graph with control flow.
-STROP_API std::vector<DenseLayer> FindDense(const model::Graph& graph,
-                                            const std::map<std::string, model::ValueInfo>& values,
-                                            const std::set<std::string>& kept);
+// Every dense layer among the free nodes, which it takes. Layers that touch QuantizeLinear or
+// DequantizeLinear in another way than DenseIntegers and chains say are left to OpenVINO.
+STROP_API std::vector<DenseLayer> FindDense(Search& search);
+Layer AsLayer(DenseLayer layer);
+// With the layer's weights packed for the kernels.
+std::unique_ptr<Step> MakeDenseStep(const LayerBuild& build, const DenseLayer& layer);
 
 }  // namespace strop::engine

@@ -1,20 +1,22 @@
-#include "strop/engine/dense_layer.h"
+#include "strop/engine/layers/dense.h"
 
 #include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strop/engine/layers/search.h"
 #include "strop/engine/test_graphs.h"
 
 namespace strop::engine {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 std::vector<DenseLayer> Find(const model::Graph& graph, const std::set<std::string>& kept) {
-  return FindDense(graph, model::InferShapes(graph), kept);
+  const std::map<std::string, model::ValueInfo> values = model::InferShapes(graph);
+  Search search(graph, values, kept);
+  return FindDense(search);
 }
 
 TEST(FindDense, FusesBiasAndRelu) {
@@ -46,13 +48,16 @@ TEST(FindDense, AValueThatAnotherNodeReadsIsNotHiddenByFusing) {
   EXPECT_THAT(Find(graph, {"y", "z"})[0].nodes, ElementsAre(0));
 }
 
-TEST(FindDense, LayersThatTouchQuantizationStayWithOpenVino) {
+TEST(FindDense, ALayerOfFloatsThatReadsDequantizedNumbersStaysWithOpenVino) {
   model::Graph graph = TwoDenseLayers();
   graph.initializers["scale"] = RandomF32({}, 5);
   graph.nodes[3] = MakeNode("QuantizeLinear", "quantize", {"h2", "scale"}, {"q"});
   graph.nodes.insert(graph.nodes.begin() + 4,
                      MakeNode("DequantizeLinear", "dequantize", {"q", "scale"}, {"h3"}));
-  EXPECT_THAT(Find(graph, {"y"}), IsEmpty());
+  const std::vector<DenseLayer> layers = Find(graph, {"y"});
+  ASSERT_EQ(layers.size(), 1u);
+  EXPECT_EQ(layers[0].output, "q");
+  EXPECT_TRUE(layers[0].chain->quantized);
 }
 
 TEST(FindDense, WeightsThatAreNoConstantStayWithOpenVino) {
@@ -62,7 +67,7 @@ TEST(FindDense, WeightsThatAreNoConstantStayWithOpenVino) {
   EXPECT_EQ(Find(graph, {"y"}).size(), 1u);
 }
 
-// Bytes into bytes: x -> QuantizeLinear -> a layer of integers (bias, Relu) -> one into float32 -> Tanh -> y.
+// Bytes into bytes: x -> QuantizeLinear -> a layer of integers (bias, Relu) -> one into float32 -> Sin -> y.
 TEST(FindDense, ALayerOfIntegersReachesFromItsDequantizersToItsQuantizer) {
   const model::Graph graph = TwoInt8Layers(DType::kU8, DType::kI8);
   const std::vector<DenseLayer> layers = Find(graph, {"y"});

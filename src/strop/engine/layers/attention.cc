@@ -1,0 +1,194 @@
+#include "strop/engine/layers/attention.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "strop/engine/layers/search.h"
+#include "strop/engine/step.h"
+
+namespace strop::engine {
+namespace {
+
+using model::Node;
+using model::ValueInfo;
+using Permutation = std::vector<int64_t>;
+
+const Permutation kHeadsFirst = {0, 2, 1, 3}, kDepthFirst = {0, 2, 3, 1}, kLastTwo = {0, 1, 3, 2};
+
+bool SameSize(const ValueInfo& a, size_t i, const ValueInfo& b, size_t j) {
+  if (a.shape[i] != b.shape[j]) return false;
+  return a.shape[i] != -1 || (!a.dim_names[i].empty() && a.dim_names[i] == b.dim_names[j]);
+}
+
+// The search for one, from its Softmax.
+class Match {
+ public:
+  explicit Match(const Search& search) : search_(search) {}
+
+  std::optional<AttentionLayer> At(size_t index) {
+    if (!search_.Is(index, "Softmax")) return std::nullopt;
+    const ValueInfo* shares = search_.Value(search_.node(index).outputs[0]);
+    if (shares == nullptr || shares->shape.size() != 4 || shares->dtype != DType::kF32) return std::nullopt;
+    const int64_t axis = search_.node(index).Int("axis", search_.graph().opset() < 13 ? 1 : -1);
+    if (axis != -1 && axis != 3) return std::nullopt;
+    layer_.softmax = index;
+    layer_.nodes = {index};
+    if (!TakeScores(search_.node(index).inputs[0]) || !TakeMix(search_.node(index).outputs[0]))
+      return std::nullopt;
+    if (!MaskFits()) return std::nullopt;
+    std::sort(layer_.nodes.begin(), layer_.nodes.end());
+    return layer_;
+  }
+
+ private:
+  // The free node of that operator that makes the value for one reader.
+  const Node* Made(const std::string& value, const char* op) {
+    const size_t node = search_.Producer(value);
+    if (!search_.Is(node, op) || search_.OnlyConsumer(value) == kNoNode) return nullptr;
+    layer_.nodes.push_back(node);
+    return &search_.node(node);
+  }
+  const Node* Read(const std::string& value, const char* op) {
+    const size_t node = search_.Next(value, op);
+    if (node == kNoNode) return nullptr;
+    layer_.nodes.push_back(node);
+    return &search_.node(node);
+  }
+
+  // Back over Add, Div or Mul, and the product of query and key.
+  bool TakeScores(std::string value) {
+    if (const Node* add = Made(value, "Add")) {
+      const bool first = search_.Is(search_.Producer(add->inputs[0]), "MatMul") || Scales(add->inputs[0]);
+      layer_.mask = add->inputs[first ? 1 : 0];
+      value = add->inputs[first ? 0 : 1];
+    }
+    if (Scales(value)) TakeScale(value);
+    const Node* product = Made(value, "MatMul");
+    return product != nullptr && TakeOperand(product->inputs[0], kHeadsFirst, layer_.query, layer_.depth) &&
+           TakeOperand(product->inputs[1], kDepthFirst, layer_.key, layer_.depth);
+  }
+
+  // Whether a product by a constant makes the value.
+  bool Scales(const std::string& value) const {
+    const size_t node = search_.Producer(value);
+    return (search_.Is(node, "Div") || search_.Is(node, "Mul")) &&
+           search_.Scalar(search_.node(node).inputs[1]);
+  }
+  void TakeScale(std::string& value) {
+    const Node& node = search_.node(search_.Producer(value));
+    if (Made(value, node.op.c_str()) == nullptr) return;
+    const float scalar = *search_.Scalar(node.inputs[1]);
+    layer_.scale = node.op == "Div" ? 1 / scalar : scalar;
+    value = node.inputs[0];
+  }
+
+  // Steps back over a QuantizeLinear and DequantizeLinear alike.
+  bool TakeRounding(std::string& value, std::optional<Quantization>& rounded) {
+    const size_t back = search_.Dequantizer(value);
+    if (back == kNoNode) return true;
+    const size_t there = search_.Producer(search_.node(back).inputs[0]);
+    if (!search_.Is(there, "QuantizeLinear") || search_.OnlyConsumer(search_.node(back).inputs[0]) != back)
+      return false;
+    rounded = search_.QuantizationInto(there);
+    const std::optional<Quantization> again = search_.Dequantization(back);
+    if (!rounded || !again || rounded->scale != again->scale || rounded->zero != again->zero) return false;
+    layer_.nodes.insert(layer_.nodes.end(), {back, there});
+    value = search_.node(there).inputs[0];
+    return search_.OnlyConsumer(value) == there;
+  }
+
+  bool TakeOperand(std::string value, const Permutation& wanted, AttentionOperand& operand, int64_t& depth) {
+    if (!TakeRounding(value, operand.rounded)) return false;
+    const Node* transpose = Made(value, "Transpose");
+    if (transpose == nullptr) return false;
+    Permutation permutation = transpose->Ints("perm");
+    if (permutation == kLastTwo && wanted == kDepthFirst) {
+      transpose = Made(transpose->inputs[0], "Transpose");
+      if (transpose == nullptr || transpose->Ints("perm") != kHeadsFirst) return false;
+      permutation = kDepthFirst;
+    }
+    const Node* reshape = Made(transpose->inputs[0], "Reshape");
+    if (permutation != wanted || reshape == nullptr) return false;
+    operand.value = reshape->inputs[0];
+    const ValueInfo* flat = search_.Value(operand.value);
+    const ValueInfo* heads = search_.Value(reshape->outputs[0]);
+    return Folds(flat, heads) && Agree(layer_.heads, heads->shape[2]) && Agree(depth, heads->shape[3]);
+  }
+
+  // Whether [b, s, h · d] becomes [b, s, h, d], with h and d known.
+  static bool Folds(const ValueInfo* flat, const ValueInfo* heads) {
+    return flat != nullptr && heads != nullptr && flat->dtype == DType::kF32 && flat->shape.size() == 3 &&
+           heads->shape.size() == 4 && SameSize(*flat, 0, *heads, 0) && SameSize(*flat, 1, *heads, 1) &&
+           heads->shape[2] > 0 && heads->shape[3] > 0 && flat->shape[2] == heads->shape[2] * heads->shape[3];
+  }
+  static bool Agree(int64_t& known, int64_t size) {
+    if (known == 0) known = size;
+    return known == size;
+  }
+
+  bool TakeMix(std::string value) {
+    if (const Node* there = Read(value, "QuantizeLinear")) {
+      const Node* back = Read(there->outputs[0], "DequantizeLinear");
+      if (back == nullptr) return false;
+      layer_.rounded = search_.QuantizationInto(search_.Producer(there->outputs[0]));
+      const std::optional<Quantization> again = search_.Dequantization(search_.Producer(back->outputs[0]));
+      if (!layer_.rounded || !again || layer_.rounded->scale != again->scale ||
+          layer_.rounded->zero != again->zero)
+        return false;
+      value = back->outputs[0];
+    }
+    const Node* product = Read(value, "MatMul");
+    if (product == nullptr || product->inputs[0] != value ||
+        !TakeOperand(product->inputs[1], kHeadsFirst, layer_.value, layer_.value_depth))
+      return false;
+    const Node* transpose = Read(product->outputs[0], "Transpose");
+    if (transpose == nullptr || transpose->Ints("perm") != kHeadsFirst) return false;
+    const Node* reshape = Read(transpose->outputs[0], "Reshape");
+    if (reshape == nullptr) return false;
+    layer_.output = reshape->outputs[0];
+    return Folds(search_.Value(layer_.output), search_.Value(transpose->outputs[0]));
+  }
+
+  // Whether the mask has one row of places for all heads: [1 or batch, 1, 1 or places, places].
+  bool MaskFits() const {
+    if (layer_.mask.empty()) return true;
+    const ValueInfo* mask = search_.Value(layer_.mask);
+    const ValueInfo* shares = search_.Value(search_.node(layer_.softmax).outputs[0]);
+    if (mask == nullptr || mask->dtype != DType::kF32 || mask->shape.size() != 4 || mask->shape[1] != 1 ||
+        search_.Constant(layer_.mask) != nullptr)
+      return false;
+    return SameSize(*mask, 3, *shares, 3) && (mask->shape[2] == 1 || SameSize(*mask, 2, *shares, 2)) &&
+           (mask->shape[0] == 1 || SameSize(*mask, 0, *shares, 0));
+  }
+
+  const Search& search_;
+  AttentionLayer layer_;
+};
+
+}  // namespace
+
+std::vector<AttentionLayer> FindAttention(Search& search) {
+  std::vector<AttentionLayer> found;
+  for (size_t index = 0; index < search.size(); ++index) {
+    std::optional<AttentionLayer> layer = Match(search).At(index);
+    if (!layer) continue;
+    search.Take(layer->nodes);
+    found.push_back(std::move(*layer));
+  }
+  return found;
+}
+
+Layer AsLayer(AttentionLayer attention) {
+  Layer layer;
+  layer.nodes = attention.nodes;
+  layer.head = attention.softmax;
+  layer.inputs = {attention.query.value, attention.key.value, attention.value.value};
+  if (!attention.mask.empty()) layer.inputs.push_back(attention.mask);
+  layer.output = attention.output;
+  layer.make = [attention = std::move(attention)](const LayerBuild& build) {
+    return MakeAttentionStep(build, attention);
+  };
+  return layer;
+}
+
+}  // namespace strop::engine

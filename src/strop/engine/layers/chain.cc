@@ -1,0 +1,397 @@
+#include "strop/engine/layers/chain.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "strop/engine/layers/search.h"
+#include "strop/engine/step.h"
+
+namespace strop::engine {
+namespace {
+
+using model::Node;
+using model::ValueInfo;
+using Kind = ChainOperand::Kind;
+
+constexpr size_t kMostNodes = 64;
+
+ChainOperand ScalarOperand(float value) { return {Kind::kScalar, 0, value, {}}; }
+
+// Equal whatever the sizes are that are not known yet.
+bool SameShape(const ValueInfo& a, const ValueInfo& b) {
+  if (!a.has_shape || !b.has_shape || a.shape != b.shape) return false;
+  for (size_t i = 0; i < a.shape.size(); ++i) {
+    if (a.shape[i] != -1) continue;
+    if (i >= a.dim_names.size() || i >= b.dim_names.size() || a.dim_names[i].empty() ||
+        a.dim_names[i] != b.dim_names[i])
+      return false;
+  }
+  return true;
+}
+
+// Whether the constant repeats over a tensor of that shape in whole rows.
+bool RepeatsOver(const Shape& constant, const Shape& shape) {
+  size_t ones = 0;
+  while (ones < constant.size() && constant[ones] == 1) ++ones;
+  const size_t rank = constant.size() - ones;
+  return rank > 0 && rank <= shape.size() && constant.size() <= shape.size() &&
+         std::equal(constant.begin() + static_cast<ptrdiff_t>(ones), constant.end(),
+                    shape.end() - static_cast<ptrdiff_t>(rank));
+}
+
+std::optional<UnaryOp> Unary(std::string_view op) {
+  static const std::map<std::string_view, UnaryOp> kOps = {
+      {"Abs", UnaryOp::kAbs},         {"Ceil", UnaryOp::kCeil},   {"Erf", UnaryOp::kErf},
+      {"Exp", UnaryOp::kExp},         {"Floor", UnaryOp::kFloor}, {"Log", UnaryOp::kLog},
+      {"Neg", UnaryOp::kNeg},         {"Relu", UnaryOp::kRelu},   {"Reciprocal", UnaryOp::kReciprocal},
+      {"Round", UnaryOp::kRound},     {"Sqrt", UnaryOp::kSqrt},   {"Tanh", UnaryOp::kTanh},
+      {"Sigmoid", UnaryOp::kSigmoid},
+  };
+  const auto found = kOps.find(op);
+  return found == kOps.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<BinaryOp> Binary(std::string_view op) {
+  static const std::map<std::string_view, BinaryOp> kOps = {
+      {"Add", BinaryOp::kAdd}, {"Div", BinaryOp::kDiv}, {"Max", BinaryOp::kMax},
+      {"Min", BinaryOp::kMin}, {"Mul", BinaryOp::kMul}, {"Sub", BinaryOp::kSub},
+  };
+  const auto found = kOps.find(op);
+  return found == kOps.end() ? std::nullopt : std::optional(found->second);
+}
+
+// A chain that grows node by node.
+class Growth {
+ public:
+  Growth(const Search& search, const ValueInfo& shape) : search_(search), shape_(shape) {
+    chain_.n = shape.shape.empty() ? 1 : shape.shape.back();
+  }
+
+  // The value is the chain's to hide.
+  void BeginAt(const std::string& value) {
+    chain_.inputs = {{value, std::nullopt}};
+    chain_.answer = {Kind::kInput, 0, 0, {}};
+    made_[value] = chain_.answer;
+    hidden_ = value;
+  }
+
+  // Adds the node and what follows it as far as it goes, and cuts it where nothing outside reads an inner
+  // value.
+  std::optional<Chain> Grow(std::set<size_t> pending) {
+    std::optional<Chain> longest;
+    while (!pending.empty() && chain_.nodes.size() < kMostNodes && !chain_.quantized) {
+      const size_t index = *pending.begin();
+      pending.erase(pending.begin());
+      if (Contains(index)) continue;
+      const Chain before = chain_;
+      if (search_.IsTaken(index) || !Add(index)) {
+        chain_ = before;
+        continue;
+      }
+      chain_.nodes.push_back(index);
+      chain_.output = search_.node(index).outputs[0];
+      made_[chain_.output] = chain_.answer;
+      if (Closed()) longest = chain_;
+      const std::vector<size_t>& readers = search_.Consumers(chain_.output);
+      pending.insert(readers.begin(), readers.end());
+    }
+    if (longest) std::sort(longest->nodes.begin(), longest->nodes.end());
+    return longest;
+  }
+
+ private:
+  bool Contains(size_t node) const {
+    return std::find(chain_.nodes.begin(), chain_.nodes.end(), node) != chain_.nodes.end();
+  }
+
+  bool Closed() const {
+    const auto hides = [&](const std::string& value) {
+      const std::vector<size_t>& readers = search_.Consumers(value);
+      return !search_.IsKept(value) &&
+             std::all_of(readers.begin(), readers.end(), [&](size_t node) { return Contains(node); });
+    };
+    if (!hidden_.empty() && !hides(hidden_)) return false;
+    return std::all_of(chain_.nodes.begin(), chain_.nodes.end(), [&](size_t node) {
+      const std::string& value = search_.node(node).outputs[0];
+      return value == chain_.output || hides(value);
+    });
+  }
+
+  ChainOperand Emit(ChainInstruction instruction) {
+    chain_.instructions.push_back(std::move(instruction));
+    return {Kind::kAnswer, chain_.instructions.size() - 1, 0, {}};
+  }
+  ChainOperand Emit(UnaryOp op, ChainOperand a) {
+    return Emit({.op = ChainOp::kUnary, .unary = op, .a = std::move(a)});
+  }
+  ChainOperand Emit(BinaryOp op, ChainOperand a, ChainOperand b) {
+    return Emit({.op = ChainOp::kBinary, .binary = op, .a = std::move(a), .b = std::move(b)});
+  }
+
+  bool SameAsChain(const std::string& value) const {
+    const ValueInfo* info = search_.Value(value);
+    return info != nullptr && SameShape(*info, shape_);
+  }
+
+  ChainOperand Input(const std::string& value, std::optional<Quantization> integers) {
+    for (size_t i = 0; i < chain_.inputs.size(); ++i)
+      if (chain_.inputs[i].value == value && chain_.inputs[i].integers.has_value() == integers.has_value() &&
+          !integers)
+        return {Kind::kInput, i, 0, {}};
+    chain_.inputs.push_back({value, integers});
+    return {Kind::kInput, chain_.inputs.size() - 1, 0, {}};
+  }
+
+  // An activation of the chain's shape from outside, or bytes that stand for one.
+  std::optional<ChainOperand> Activation(const std::string& value) {
+    if (!SameAsChain(value) || !search_.IsFloat(value)) return std::nullopt;
+    const size_t dequantizer = search_.Dequantizer(value);
+    if (dequantizer == kNoNode) return Input(value, std::nullopt);
+    const std::optional<ChainOperand> bytes = Bytes(dequantizer);
+    if (!bytes) return Input(value, std::nullopt);
+    chain_.nodes.push_back(dequantizer);
+    return bytes;
+  }
+
+  std::optional<ChainOperand> Bytes(size_t dequantizer) {
+    const std::string& value = search_.node(dequantizer).inputs[0];
+    const std::optional<Quantization> integers = search_.Dequantization(dequantizer);
+    if (!integers || search_.Constant(value) != nullptr || !SameAsChain(value)) return std::nullopt;
+    return Input(value, integers);
+  }
+
+  std::optional<ChainOperand> Operand(const std::string& value) {
+    if (const auto found = made_.find(value); found != made_.end()) return found->second;
+    if (const std::optional<float> scalar = search_.Scalar(value)) {
+      const bool widens = search_.Constant(value)->shape().size() > shape_.shape.size();
+      return widens ? std::nullopt : std::optional(ScalarOperand(*scalar));
+    }
+    if (const Tensor* constant = search_.Constant(value)) {
+      if (constant->dtype() != DType::kF32 || !RepeatsOver(constant->shape(), shape_.shape))
+        return std::nullopt;
+      return ChainOperand{Kind::kRows, 0, 0, value};
+    }
+    return Activation(value);
+  }
+
+  bool Add(size_t index) {
+    const Node& node = search_.node(index);
+    if (!node.domain.empty() || node.outputs.empty() || !SameAsChain(node.outputs[0])) return false;
+    for (size_t i = 1; i < node.outputs.size(); ++i)
+      if (!node.outputs[i].empty()) return false;
+    if (node.op == "DequantizeLinear") return AddDequantizer(index);
+    if (node.op == "QuantizeLinear") return AddQuantizer(index);
+    if (!search_.IsFloat(node.outputs[0]) || node.inputs.empty()) return false;
+    const std::optional<ChainOperand> a = Operand(node.inputs[0]);
+    if (!a) return false;
+    if (const std::optional<BinaryOp> op = Binary(node.op)) return AddBinary(node, *op, *a);
+    // What a constant makes is folded elsewhere.
+    if (a->kind != Kind::kInput && a->kind != Kind::kAnswer) return false;
+    if (node.op == "Identity") {
+      chain_.answer = *a;
+      return true;
+    }
+    if (const std::optional<UnaryOp> op = Unary(node.op)) {
+      chain_.answer = Emit(*op, *a);
+      return true;
+    }
+    if (node.op == "Clip") return AddClip(node, *a);
+    if (node.op == "Gelu") return AddGelu(node, *a);
+    if (node.op == "HardSigmoid" || node.op == "HardSwish") return AddHard(node, *a);
+    if (node.op == "LeakyRelu") {
+      chain_.answer = Emit({.op = ChainOp::kLeaky, .a = *a, .low = node.Float("alpha", 0.01f)});
+      return true;
+    }
+    return AddOfRows(node, *a);
+  }
+
+  bool AddDequantizer(size_t index) {
+    if (search_.node(index).Int("block_size", 0) != 0) return false;
+    const std::optional<ChainOperand> bytes = Bytes(index);
+    if (bytes) chain_.answer = *bytes;
+    return bytes.has_value();
+  }
+
+  bool AddQuantizer(size_t index) {
+    chain_.quantized = search_.QuantizationInto(index);
+    if (!chain_.quantized) return false;
+    const std::optional<ChainOperand> a = Operand(search_.node(index).inputs[0]);
+    if (!a || (a->kind != Kind::kInput && a->kind != Kind::kAnswer)) return false;
+    chain_.answer = *a;
+    return true;
+  }
+
+  bool AddBinary(const Node& node, BinaryOp op, const ChainOperand& a) {
+    if (node.inputs.size() != 2) return false;
+    const std::optional<ChainOperand> b = Operand(node.inputs[1]);
+    const auto constant = [](const ChainOperand& operand) {
+      return operand.kind == Kind::kScalar || operand.kind == Kind::kRows;
+    };
+    if (!b || (constant(a) && constant(*b))) return false;
+    chain_.answer = Emit(op, a, *b);
+    return true;
+  }
+
+  bool AddClip(const Node& node, const ChainOperand& a) {
+    const auto bound = [&](size_t input, const char* attribute, float fallback) -> std::optional<float> {
+      if (node.inputs.size() > input && !node.inputs[input].empty())
+        return search_.Scalar(node.inputs[input]);
+      return node.Float(attribute, fallback);
+    };
+    const std::optional<float> low = bound(1, "min", std::numeric_limits<float>::lowest());
+    const std::optional<float> high = bound(2, "max", std::numeric_limits<float>::max());
+    if (!low || !high) return false;
+    chain_.answer = Emit({.op = ChainOp::kClip, .a = a, .low = *low, .high = *high});
+    return true;
+  }
+
+  bool AddGelu(const Node& node, const ChainOperand& x) {
+    constexpr float kRootHalf = 0.70710678f, kRootTwoByPi = 0.7978845608f, kCubic = 0.044715f;
+    ChainOperand inner;
+    if (node.Text("approximate", "none") == "none") {
+      inner = Emit(UnaryOp::kErf, Emit(BinaryOp::kMul, x, ScalarOperand(kRootHalf)));
+    } else {
+      const ChainOperand square = Emit(BinaryOp::kMul, x, x);
+      const ChainOperand factor =
+          Emit(BinaryOp::kAdd, Emit(BinaryOp::kMul, square, ScalarOperand(kCubic)), ScalarOperand(1));
+      const ChainOperand cubic = Emit(BinaryOp::kMul, x, factor);
+      inner = Emit(UnaryOp::kTanh, Emit(BinaryOp::kMul, cubic, ScalarOperand(kRootTwoByPi)));
+    }
+    const ChainOperand share = Emit(BinaryOp::kAdd, inner, ScalarOperand(1));
+    chain_.answer = Emit(BinaryOp::kMul, Emit(BinaryOp::kMul, x, ScalarOperand(0.5f)), share);
+    return true;
+  }
+
+  bool AddHard(const Node& node, const ChainOperand& x) {
+    const bool swish = node.op == "HardSwish";
+    const float alpha = swish ? 1.0f / 6 : node.Float("alpha", 0.2f), beta = node.Float("beta", 0.5f);
+    const ChainOperand line =
+        Emit(BinaryOp::kAdd, Emit(BinaryOp::kMul, x, ScalarOperand(alpha)), ScalarOperand(beta));
+    const ChainOperand sigmoid = Emit({.op = ChainOp::kClip, .a = line, .low = 0, .high = 1});
+    chain_.answer = swish ? Emit(BinaryOp::kMul, x, sigmoid) : sigmoid;
+    return true;
+  }
+
+  // A vector of a row's elements; empty: none given.
+  std::optional<std::string> RowVector(const Node& node, size_t input) const {
+    if (node.inputs.size() <= input || node.inputs[input].empty()) return std::string();
+    const Tensor* tensor = search_.FloatConstant(node.inputs[input]);
+    if (tensor == nullptr || tensor->size() != chain_.n) return std::nullopt;
+    return node.inputs[input];
+  }
+
+  bool AddOfRows(const Node& node, const ChainOperand& a) {
+    const auto rank = static_cast<int64_t>(shape_.shape.size());
+    const bool softmax = node.op == "Softmax", layer = node.op == "LayerNormalization";
+    if (!softmax && !layer && node.op != "RMSNormalization") return false;
+    const int64_t before13 = search_.graph().opset() < 13 ? 1 : -1;
+    const int64_t axis = node.Int("axis", softmax ? before13 : -1);
+    if (rank == 0 || chain_.n <= 0 || (axis != -1 && axis != rank - 1)) return false;
+    if (softmax) {
+      chain_.answer = Emit({.op = ChainOp::kSoftmax, .a = a});
+      return true;
+    }
+    const std::optional<std::string> gamma = RowVector(node, 1), beta = RowVector(node, layer ? 2 : 3);
+    if (!gamma || gamma->empty() || !beta) return false;
+    chain_.answer = Emit({.op = layer ? ChainOp::kLayerNorm : ChainOp::kRmsNorm,
+                          .a = a,
+                          .low = node.Float("epsilon", 1e-5f),
+                          .gamma = *gamma,
+                          .beta = *beta});
+    return true;
+  }
+
+  const Search& search_;
+  const ValueInfo& shape_;
+  Chain chain_;
+  std::map<std::string, ChainOperand> made_;
+  std::string hidden_;
+};
+
+std::optional<Chain> FindChainAt(const Search& search, size_t node) {
+  if (search.IsTaken(node) || search.node(node).outputs.empty()) return std::nullopt;
+  const ValueInfo* shape = search.Value(search.node(node).outputs[0]);
+  if (shape == nullptr || !shape->has_shape) return std::nullopt;
+  Growth growth(search, *shape);
+  std::optional<Chain> chain = growth.Grow({node});
+  return chain && std::find(chain->nodes.begin(), chain->nodes.end(), node) != chain->nodes.end()
+             ? chain
+             : std::nullopt;
+}
+
+Layer AsLayer(Chain chain) {
+  Layer layer;
+  layer.nodes = chain.nodes;
+  layer.head = chain.nodes.back();
+  bool rows = false;
+  for (const ChainInstruction& each : chain.instructions)
+    rows = rows || each.op >= ChainOp::kLayerNorm || each.a.kind == Kind::kRows || each.b.kind == Kind::kRows;
+  layer.orders = rows ? Orders::kPlain : Orders::kSame;
+  for (const ChainInput& input : chain.inputs) layer.inputs.push_back(input.value);
+  layer.output = chain.output;
+  layer.make = [chain = std::move(chain)](const LayerBuild& build) { return MakeChainStep(build, chain); };
+  return layer;
+}
+
+// Which of the chains stand beside a layer, or beside one that does. What only changes between bytes and
+// numbers belongs to what reads its numbers or makes them.
+class Neighbours {
+ public:
+  Neighbours(const Search& search, const std::vector<Layer>& layers) : search_(search) {
+    for (const Layer& layer : layers) owned_.insert(layer.nodes.begin(), layer.nodes.end());
+  }
+  bool Has(const Chain& chain) const {
+    const std::vector<size_t>& readers = search_.Consumers(chain.output);
+    const auto owned = [&](size_t node) { return owned_.contains(node); };
+    const bool read = std::any_of(readers.begin(), readers.end(), owned);
+    const bool made = std::any_of(chain.inputs.begin(), chain.inputs.end(), [&](const ChainInput& input) {
+      return owned(search_.Producer(input.value));
+    });
+    if (!chain.instructions.empty()) return read || made;
+    const bool all_read = !readers.empty() && std::all_of(readers.begin(), readers.end(), owned);
+    return (chain.quantized && made) || all_read;
+  }
+  void Add(const Chain& chain) { owned_.insert(chain.nodes.begin(), chain.nodes.end()); }
+
+ private:
+  const Search& search_;
+  std::set<size_t> owned_;
+};
+
+}  // namespace
+
+std::optional<Chain> FindChainFrom(const Search& search, const std::string& value) {
+  const ValueInfo* shape = search.Value(value);
+  if (shape == nullptr || !shape->has_shape || shape->dtype != DType::kF32) return std::nullopt;
+  Growth growth(search, *shape);
+  growth.BeginAt(value);
+  const std::vector<size_t>& readers = search.Consumers(value);
+  return growth.Grow({readers.begin(), readers.end()});
+}
+
+void FindChains(Search& search, std::vector<Layer>& layers) {
+  std::vector<Chain> chains;
+  for (size_t index = 0; index < search.size(); ++index) {
+    std::optional<Chain> chain = FindChainAt(search, index);
+    if (!chain) continue;
+    search.Take(chain->nodes);
+    chains.push_back(std::move(*chain));
+  }
+  Neighbours neighbours(search, layers);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (Chain& chain : chains) {
+      if (chain.nodes.empty() || !neighbours.Has(chain)) continue;
+      neighbours.Add(chain);
+      layers.push_back(AsLayer(std::move(chain)));
+      chain.nodes.clear();
+      changed = true;
+    }
+  }
+}
+
+}  // namespace strop::engine
