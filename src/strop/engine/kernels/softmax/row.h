@@ -14,7 +14,7 @@ template <class V, bool kMasked>
 inline void SoftmaxRow(const float* x, float scale, const float* mask, float* y, int64_t n) noexcept {
   using Reg = typename V::Reg;
   const Reg factor = V::Set1(scale), none = V::Set1(-__builtin_inff());
-  const auto value = [=](auto vector, int64_t at) {
+  const auto value = [&](auto vector, int64_t at) {
     const Reg v = vector.Load(x + at);
     if constexpr (kMasked) return V::Fma(v, factor, vector.Load(mask + at));
     return V::Mul(v, factor);
