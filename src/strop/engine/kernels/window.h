@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+
+namespace strop::engine {
+
+// How a kernel of kernel_h × kernel_w taps goes over an image of height × width pixels: the tap [y, x] of the
+// output pixel [oy, ox] is the pixel [oy · stride_h - pad_top + y · dilation_h, ox · stride_w - pad_left + x
+// · dilation_w], and padding where that is outside of the image. How much is padded below and to the right
+// follows from out_h and out_w (ONNX Conv, AveragePool and MaxPool).
+struct Window {
+  int64_t height = 0, width = 0;  // any size from 1 up, as is everything here but the padding
+  int64_t kernel_h = 1, kernel_w = 1;
+  int64_t stride_h = 1, stride_w = 1;
+  int64_t dilation_h = 1, dilation_w = 1;
+  int64_t pad_top = 0, pad_left = 0;  // from 0 up
+  int64_t out_h = 0, out_w = 0;
+};
+
+// A half-open range. Templates on V, a type of the kernel's file, so that each instruction set keeps its own.
+template <class V>
+struct WindowSpan {
+  int64_t begin = 0, end = 0;
+};
+
+// The taps inside an image of `size` pixels, of `taps` that lie `dilation` apart from pixel `start` on.
+template <class V>
+inline WindowSpan<V> TapsInside(int64_t start, int64_t taps, int64_t dilation, int64_t size) noexcept {
+  WindowSpan<V> span;
+  span.begin = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+  span.end = start >= size ? 0 : (size - start + dilation - 1) / dilation;
+  if (span.begin > taps) span.begin = taps;
+  if (span.end > taps) span.end = taps;
+  if (span.end < span.begin) span.end = span.begin;
+  return span;
+}
+
+// The output pixels of a row whose taps are all inside, along one dimension.
+template <class V>
+inline WindowSpan<V> WholeOutputs(int64_t out, int64_t stride, int64_t pad, int64_t taps, int64_t dilation,
+                                  int64_t size) noexcept {
+  WindowSpan<V> span;
+  const int64_t last = size - 1 - (taps - 1) * dilation + pad;
+  span.begin = (pad + stride - 1) / stride;
+  span.end = last < 0 ? 0 : last / stride + 1;
+  if (span.begin > out) span.begin = out;
+  if (span.end > out) span.end = out;
+  if (span.end < span.begin) span.end = span.begin;
+  return span;
+}
+
+}  // namespace strop::engine
