@@ -16,16 +16,6 @@ namespace {
 constexpr int64_t kManyRows = 64;     // what picks the kernel
 constexpr int64_t kScores = 1 << 13;  // floats of a block of scores: 32 KiB
 
-void PackPanels(const float* b, int64_t ldb, int64_t n, int64_t k, bool transposed, int64_t nr, float* out) {
-  for (int64_t col = 0; col < n; col += nr) {
-    for (int64_t row = 0; row < k; ++row)
-      for (int64_t j = 0; j < nr; ++j)
-        out[col * k + row * nr + j] = col + j >= n ? 0
-                                      : transposed ? b[(col + j) * ldb + row]
-                                                   : b[row * ldb + col + j];
-  }
-}
-
 int64_t RoundUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
 
 // One head after another: its keys and values are packed as a product's weights, and blocks of queries pass

@@ -185,7 +185,7 @@ class FloatDenseStep : public DenseStep {
     args.b = static_cast<const float*>(weights_.panels.data());
     args.bias = bias_.empty() ? nullptr : bias_.data();
     args.c = static_cast<float*>(product.c);
-    args.relu = relu_;
+    if (relu_) args.clamp = Clamp::Relu();
     kernel.run(GemmBlock(args, kernel, grid, index));
   }
 

@@ -2,9 +2,11 @@
 
 #include <cstdint>
 
+#include "strop/engine/kernels/clamp.h"
+
 namespace strop::engine {
 
-// c = act(a · b + bias), all float32, accumulated in float32 along k.
+// c = clamp(a · b + bias), all float32, accumulated in float32 along k.
 struct GemmArgs {
   int64_t m = 0, n = 0, k = 0;  // any size from 0 up
   const float* a = nullptr;     // m rows of k, row stride lda, any alignment
@@ -13,7 +15,7 @@ struct GemmArgs {
   const float* bias = nullptr;  // n, any alignment; nullptr: none
   float* c = nullptr;           // m rows of n, row stride ldc, any alignment; apart from a
   int64_t ldc = 0;
-  bool relu = false;  // max(0, x); NaN stays NaN
+  Clamp clamp{};
 };
 
 // Checks nothing: the plan above has. Reads and writes nothing outside the rows and columns named.

@@ -21,7 +21,9 @@ struct STROP_API GemmKernel {
   GemmFn run;
 };
 
-// Every kernel compiled in, lowest instruction set first. Lives as long as the process.
+// Every kernel compiled in, lowest instruction set first. Lives as long as the process. A kernel sums each
+// element of c along k in one order, whatever its place and the rows and columns around it: blocks of any
+// grid answer the bits of the whole.
 STROP_API std::span<const GemmKernel> GemmKernels() noexcept;
 // Whether a CPU with these flags can run it.
 STROP_API bool Runs(const GemmKernel& kernel, const CpuFlags& flags) noexcept;
@@ -33,12 +35,19 @@ STROP_API const GemmKernel* FindGemmKernel(std::string_view name) noexcept;
 STROP_API std::vector<const GemmKernel*> GemmCandidates(const CpuFlags& flags);
 STROP_API const GemmKernel& PickGemm(const GemmShape& shape, const CpuFlags& flags) noexcept;
 
-// Weights as a kernel reads them: panels of nr columns, each k rows of nr floats, the last padded with zeros.
+// What a kernel reads as b: ceil(n / nr) panels of nr columns, each k rows of nr floats, the last padded with
+// zeros; from row-major b of [k, n], or [n, k] when transposed, rows ldb floats apart, of any alignment.
+// `out` holds the panels and is 64-byte aligned. Allocates nothing, so products of two activations can pack
+// one of them each time: 32 x 128 either way in about 1 µs.
+STROP_API void PackPanels(const float* b, int64_t ldb, int64_t n, int64_t k, bool transposed, int64_t nr,
+                          float* out) noexcept;
+
+// Weights as a kernel reads them.
 struct STROP_API PackedWeights {
   int64_t n = 0, k = 0, nr = 0;
   Tensor panels;  // float32 [panels, k, nr]
 };
-// From row-major b of [k, n], or [n, k] when transposed, each element times `scale`.
+// PackPanels of a whole matrix, each element times `scale`.
 STROP_API PackedWeights PackWeights(const float* b, int64_t n, int64_t k, bool transposed, float scale,
                                     int64_t nr);
 

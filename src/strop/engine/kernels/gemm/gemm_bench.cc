@@ -16,8 +16,11 @@ namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-constexpr GemmShape kShapes[] = {{1, 1024, 1024}, {2, 1024, 1024}, {3, 1024, 1024},  {4, 1024, 1024},
-                                 {16, 128, 784},  {256, 10, 128},  {256, 128, 3136}, {512, 1024, 1024}};
+// Few rows; dense layers; MiniLM's; convolutions of a ResNet by patches.
+constexpr GemmShape kShapes[] = {{1, 1024, 1024}, {2, 1024, 1024},  {3, 1024, 1024},  {4, 1024, 1024},
+                                 {16, 128, 784},  {256, 10, 128},   {256, 128, 3136}, {512, 1024, 1024},
+                                 {128, 384, 384}, {128, 1536, 384}, {128, 384, 1536}, {1024, 384, 384},
+                                 {3136, 64, 576}, {784, 128, 1152}, {196, 256, 2304}, {49, 512, 4608}};
 
 Matrix Random(int64_t rows, int64_t columns, uint32_t seed) {
   std::mt19937 generator(seed);
@@ -56,9 +59,9 @@ void OurGemm(benchmark::State& state, const GemmKernel& kernel, const GemmShape&
   }
   Measure(state, shape, kernel.isa, [&](const Matrix& a, const Matrix& b, Matrix& c, benchmark::State& loop) {
     const PackedWeights packed = PackWeights(b.data(), shape.n, shape.k, false, 1, kernel.tile.nr);
-    const GemmArgs args{
-        shape.m, shape.n,  shape.k, a.data(), shape.k, static_cast<const float*>(packed.panels.data()),
-        nullptr, c.data(), shape.n, false};
+    const GemmArgs args{shape.m,  shape.n,  shape.k,
+                        a.data(), shape.k,  static_cast<const float*>(packed.panels.data()),
+                        nullptr,  c.data(), shape.n};
     for (auto _ : loop) {
       kernel.run(args);
       benchmark::ClobberMemory();
@@ -75,6 +78,22 @@ void EigenGemm(benchmark::State& state, const GemmShape& shape) {
             }
           });
 }
+
+// A product of attention: k x n from [k, n] and, transposed, from [n, k].
+void Pack(benchmark::State& state) {
+  const int64_t k = state.range(0), n = state.range(1);
+  const bool transposed = state.range(2) != 0;
+  const Matrix b = Random(transposed ? n : k, transposed ? k : n, 1);
+  const Tensor out = Tensor::New(DType::kF32, {(n + 31) / 32, k, 32});
+  for (auto _ : state) {
+    PackPanels(b.data(), b.cols(), n, k, transposed, 32, static_cast<float*>(out.data()));
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(Pack)
+    ->ArgNames({"k", "n", "transposed"})
+    ->ArgsProduct({{32}, {128}, {0, 1}})
+    ->ArgsProduct({{128}, {32}, {0, 1}});
 
 const bool kRegistered = [] {
   for (const GemmShape& shape : kShapes) {

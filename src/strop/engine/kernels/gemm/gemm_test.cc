@@ -1,7 +1,9 @@
 #include "strop/engine/kernels/gemm/gemm.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <string>
@@ -19,7 +21,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 struct Case {
   GemmShape shape;
   bool bias = true;
-  bool relu = false;
+  Clamp clamp = {};
   bool transposed = false;
   int64_t misalign = 0;  // floats
   int64_t gap = 3;       // floats between the rows of a and of c
@@ -65,12 +67,12 @@ void Compute(const GemmKernel& kernel, const Case& test, Operands& o, const Gemm
                 test.bias ? o.bias.data() + test.misalign : nullptr,
                 o.c.data() + test.misalign,
                 o.ldc,
-                test.relu};
+                test.clamp};
   for (int64_t index = 0; index < grid.rows * grid.columns; ++index)
     kernel.run(GemmBlock(args, kernel, grid, index));
 }
 
-// c = act(a · b + bias) with double sums; tolerance: each of k products and sums rounds once, to half an
+// c = clamp(a · b + bias) with double sums; tolerance: each of k products and sums rounds once, to half an
 // epsilon of the sum of magnitudes (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
 void ExpectMatchesNaive(const Case& test, const Operands& o, const std::string& what) {
   const auto [m, n, k] = test.shape;
@@ -86,7 +88,7 @@ void ExpectMatchesNaive(const Case& test, const Operands& o, const std::string& 
         sum += product;
         magnitude += std::abs(product);
       }
-      if (test.relu && sum < 0) sum = 0;
+      sum = std::clamp(sum, static_cast<double>(test.clamp.low), static_cast<double>(test.clamp.high));
       const double tolerance = static_cast<double>(k + 2) * 6e-8 * magnitude + 1e-30;
       ASSERT_NEAR(static_cast<double>(c[i * o.ldc + j]), sum, tolerance)
           << what << " m=" << m << " n=" << n << " k=" << k << " at [" << i << "," << j << "]";
@@ -114,18 +116,25 @@ class GemmKernelTest : public testing::TestWithParam<const GemmKernel*> {
 TEST_P(GemmKernelTest, EveryRemainderOfRowsAndColumns) {
   for (int64_t m = 0; m <= 2 * GetParam()->tile.mr + 1; ++m) {
     for (int64_t n = 1; n <= 2 * GetParam()->tile.nr + 1; ++n)
-      Check({.shape = {m, n, 5}, .relu = n % 2 == 0});
+      Check({.shape = {m, n, 5}, .clamp = n % 2 == 0 ? Clamp::Relu() : Clamp()});
   }
 }
 
 TEST_P(GemmKernelTest, EveryRemainderOfDepth) {
   for (int64_t k = 0; k <= 19; ++k) Check({.shape = {GetParam()->tile.mr + 1, GetParam()->tile.nr + 3, k}});
-  for (const int64_t k : {255, 256, 257, 511, 512, 513, 600})
-    Check({.shape = {3, GetParam()->tile.nr + 1, k}, .relu = true});
+  for (const int64_t k : {255, 256, 257, 383, 384, 385, 400, 767, 768, 769, 1200})
+    Check({.shape = {3, GetParam()->tile.nr + 1, k}, .clamp = {-0.25f, 6}});
+}
+
+// Both orders of panels and tiles, the first up to 64 rows.
+TEST_P(GemmKernelTest, RowsAndColumnsOfSeveralPanels) {
+  for (const int64_t m : {1, 2, 3, 4, 13, 49, 63, 64, 65, 66, 100}) {
+    for (const int64_t n : {64, 70, 133, 300}) Check({.shape = {m, n, 40}, .clamp = {0, 1}});
+  }
 }
 
 TEST_P(GemmKernelTest, ColumnsBeyondOneBlock) {
-  Check({.shape = {GetParam()->tile.mr + 2, 1100, 300}, .relu = true});
+  Check({.shape = {GetParam()->tile.mr + 2, 1100, 300}, .clamp = Clamp::Relu()});
 }
 
 TEST_P(GemmKernelTest, NoBiasAndTransposedWeights) {
@@ -144,6 +153,37 @@ TEST_P(GemmKernelTest, AnyAlignment) {
 TEST_P(GemmKernelTest, BlocksOfAnyGridMakeTheWhole) {
   for (int64_t rows = 1; rows <= 4; ++rows) {
     for (int64_t columns = 1; columns <= 4; ++columns) Check({.shape = {29, 70, 31}}, {rows, columns});
+  }
+}
+
+// Not to rounding alone: what a product answers may not depend on the threads that share it.
+TEST_P(GemmKernelTest, BlocksOfAnyGridAnswerTheSameBits) {
+  const Case test{.shape = {101, 140, 770}, .clamp = {-3, 3}};
+  Operands whole = Make(test);
+  Compute(*GetParam(), test, whole);
+  for (int64_t rows = 1; rows <= 40; rows = rows * 2 + 1) {
+    for (int64_t columns = 1; columns <= 4; ++columns) {
+      Operands parts = Make(test);
+      Compute(*GetParam(), test, parts, {rows, columns});
+      ASSERT_EQ(parts.c, whole.c) << rows << " x " << columns;
+    }
+  }
+}
+
+TEST_P(GemmKernelTest, TheBoundsOfAClampAreAnswersAndNanStaysNan) {
+  const float inputs[] = {-kInf, -1, -0.5f, 0, 3, 6, 7, kInf, kNan},
+              wanted[] = {-0.5f, -0.5f, -0.5f, 0, 3, 6, 6, 6, kNan};
+  for (size_t i = 0; i < std::size(inputs); ++i) {
+    Case test{.shape = {1, 1, 1}, .bias = false, .clamp = {-0.5f, 6}};
+    Operands o = Make(test);
+    o.a[0] = inputs[i];
+    o.b[0] = 1;
+    Compute(*GetParam(), test, o);
+    if (std::isnan(wanted[i])) {
+      EXPECT_TRUE(std::isnan(o.c[0])) << o.c[0];
+    } else {
+      EXPECT_EQ(o.c[0], wanted[i]) << inputs[i];
+    }
   }
 }
 
@@ -167,7 +207,7 @@ TEST_P(GemmKernelTest, ExtremesFollowIeee) {
     for (const bool relu : {false, true}) {
       // A lone row and column: the zeros that pad the panel must not reach the answer, nor inf * 0 = NaN of
       // them.
-      Case test{.shape = {1, 1, 1}, .relu = relu};
+      Case test{.shape = {1, 1, 1}, .clamp = relu ? Clamp::Relu() : Clamp()};
       Operands o = Make(test);
       o.a[0] = x.a;
       o.b[0] = x.b;
@@ -235,6 +275,32 @@ TEST(PackWeights, PanelsArePaddedScaledAndTransposed) {
   EXPECT_EQ(values(PackWeights(b.data(), 3, 2, false, 1, 2)), (std::vector<float>{1, 2, 4, 5, 3, 0, 6, 0}));
   const std::vector<float> bt = {1, 4, 2, 5, 3, 6};
   EXPECT_EQ(values(PackWeights(bt.data(), 3, 2, true, 2, 2)), (std::vector<float>{2, 4, 8, 10, 6, 0, 12, 0}));
+}
+
+TEST(PackPanels, EveryRemainderEitherWayFromRowsApart) {
+  for (const int64_t nr : {4, 16, 32, 6}) {
+    for (int64_t n = 1; n <= 2 * nr + 1; ++n) {
+      for (const int64_t k : {0, 1, 3, 4, 7, 8}) {
+        for (const bool transposed : {false, true}) {
+          const int64_t ldb = (transposed ? k : n) + 3, rows = transposed ? n : k;
+          const std::vector<float> b = Random(static_cast<size_t>(rows * ldb + 1), 7);
+          const int64_t panels = (n + nr - 1) / nr;
+          std::vector<float> out(static_cast<size_t>(panels * k * nr + 1), kGuard);
+          PackPanels(b.data() + 1, ldb, n, k, transposed, nr, out.data());
+          for (int64_t row = 0; row < k; ++row) {
+            for (int64_t column = 0; column < panels * nr; ++column) {
+              const int64_t at = transposed ? column * ldb + row : row * ldb + column;
+              const auto to = static_cast<size_t>((column / nr * k + row) * nr + column % nr);
+              ASSERT_EQ(out[to], column < n ? b[static_cast<size_t>(at + 1)] : 0)
+                  << nr << " " << n << " " << k << " " << transposed << " at [" << row << "," << column
+                  << "]";
+            }
+          }
+          ASSERT_EQ(out.back(), kGuard);
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -20,17 +20,18 @@ struct Ymm {
   static __m256i Mask(int64_t count) noexcept {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kLanes + kWidth - count));
   }
-  static Reg LoadPart(const float* p, int64_t count) noexcept { return _mm256_maskload_ps(p, Mask(count)); }
-  static void StorePart(float* p, int64_t count, Reg x) noexcept { _mm256_maskstore_ps(p, Mask(count), x); }
+  static Reg LoadPart(const float* p, __m256i part) noexcept { return _mm256_maskload_ps(p, part); }
+  static void StorePart(float* p, __m256i part, Reg x) noexcept { _mm256_maskstore_ps(p, part, x); }
   static Reg Fma(Reg a, Reg b, Reg c) noexcept { return _mm256_fmadd_ps(a, b, c); }
   static Reg Add(Reg a, Reg b) noexcept { return _mm256_add_ps(a, b); }
-  // The second operand is what vmaxps answers when one is NaN.
-  static Reg MaxZero(Reg x) noexcept { return _mm256_max_ps(_mm256_setzero_ps(), x); }
+  // The second operand is the answer when either is NaN.
+  static Reg Max(Reg a, Reg b) noexcept { return _mm256_max_ps(a, b); }
+  static Reg Min(Reg a, Reg b) noexcept { return _mm256_min_ps(a, b); }
 };
 
 }  // namespace
 
-void gemv_f32_1x16_avx2(const GemmArgs& args) noexcept { Gemv<Ymm, 2>(args); }
+void gemv_f32_1x16_avx2(const GemmArgs& args) noexcept { Gemm<Ymm, 1, 2>(args); }
 void gemm_f32_6x16_avx2(const GemmArgs& args) noexcept { Gemm<Ymm, 6, 2>(args); }
 
 }  // namespace strop::engine

@@ -72,7 +72,7 @@ void Float(benchmark::State& state, const GemmShape& shape) {
   std::vector<float> c(static_cast<size_t>(shape.m * shape.n));
   const PackedWeights packed = PackWeights(b.data(), shape.n, shape.k, false, 1, kernel.tile.nr);
   const GemmArgs args{shape.m, shape.n,  shape.k, a.data(), shape.k, packed.panels.As<float>().data(),
-                      nullptr, c.data(), shape.n, false};
+                      nullptr, c.data(), shape.n};
   for (auto _ : state) {
     kernel.run(args);
     benchmark::ClobberMemory();
