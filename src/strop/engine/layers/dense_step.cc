@@ -6,10 +6,9 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
-#include "strop/engine/kernels/gemm/gemm.h"
-#include "strop/engine/kernels/int8_gemm/int8_gemm.h"
 #include "strop/engine/layers/chain_program.h"
 #include "strop/engine/layers/dense.h"
+#include "strop/engine/layers/product.h"
 #include "strop/engine/step.h"
 
 namespace strop::engine {
@@ -19,30 +18,47 @@ constexpr int64_t kManyRows = 64;  // what plan() names: the kernel of a batch
 // Floats of a block of the product that a chain takes from L2.
 constexpr int64_t kChainBlock = 1 << 16;
 
-// A product of m rows, or its block.
-struct Product {
-  int64_t m;
-  const void* a;
-  void* c;
-};
+ProductWeights WeightsOf(const model::Graph& graph, const DenseLayer& layer) {
+  const auto constant = [&](const std::string& name) {
+    return name.empty() ? Tensor() : graph.initializers.at(name);
+  };
+  ProductWeights weights;
+  weights.n = layer.n;
+  weights.k = layer.k;
+  weights.weights = constant(layer.weight);
+  weights.transposed = layer.transposed;
+  weights.alpha = layer.weight_scale;
+  weights.beta = layer.bias_scale;
+  weights.bias = constant(layer.bias);
+  if (layer.relu) weights.clamp = Clamp::Relu();
+  if (!layer.integers) return weights;
+  weights.input = layer.integers->input;
+  weights.output = layer.integers->output;
+  weights.weight_scale = constant(layer.integers->weight_scale);
+  weights.bias_scale = constant(layer.integers->bias_scale);
+  return weights;
+}
 
-// What layers of float32 and of integers share: the input, the blocks, the chain.
+// Rows of the input by the weights, in blocks over the threads; a chain takes each block from L2.
 class DenseStep : public Step {
  public:
-  DenseStep(const LayerBuild& build, const DenseLayer& layer, DType input, DType product)
-      : flags_(Limit(Cpu(), build.isa)),
-        n_(layer.n),
+  DenseStep(const LayerBuild& build, const DenseLayer& layer)
+      : n_(layer.n),
         k_(layer.k),
-        relu_(layer.relu),
         pool_(build.pool),
-        input_size_(static_cast<int64_t>(SizeOf(input))),
-        product_(product) {
+        input_size_(layer.integers ? 1 : static_cast<int64_t>(sizeof(float))),
+        dtype_(layer.integers && layer.integers->output ? layer.integers->output->dtype : DType::kF32),
+        product_(MakeProduct(WeightsOf(build.graph, layer), Limit(Cpu(), build.isa))) {
     inputs = {layer.input};
     outputs = {layer.output};
     Describe(plan, build.graph, layer.nodes, layer.product);
     plan.sparsity = ShareOfZeros({&build.graph.initializers.at(layer.weight), 1});
+    plan.kernel = product_->Kernel(kManyRows);
+    plan.isa = IsaName(product_->isa());
+    if (layer.integers) plan.bits = 8;
     if (!layer.chain) return;
     program_.emplace(build.graph, *layer.chain, build.isa);
+    dtype_ = program_->dtype();
     for (size_t i = 1; i < layer.chain->inputs.size(); ++i) inputs.push_back(layer.chain->inputs[i].value);
   }
 
@@ -64,31 +80,19 @@ class DenseStep : public Step {
   void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
     Make(out[0], in[0]);
     auto& memory = static_cast<Memory&>(state);
-    const Product whole{in[0].size() / k_, in[0].data(), out[0].data()};
-    memory.kernel = KernelName(whole.m);
-    const GemmTiling tile = Tiling(whole.m);
-    const GemmShape shape{whole.m, n_, k_};
-    const GemmGrid grid = SplitGemm(shape, tile, pool_.threads());
-    if (!program_) {
-      pool_.Run(grid.rows * grid.columns, [&](int64_t index) { Multiply(whole, grid, index); });
-    } else if (grid.columns == 1) {
-      pool_.Run(grid.rows, [&](int64_t part) { RunRows(memory, part, grid.rows, whole, in, out[0]); });
-    } else {  // fewer rows than tiles for all threads: they fit the blocks
-      const Product block{whole.m, whole.a, memory.blocks.data()};
-      pool_.Run(grid.rows * grid.columns, [&](int64_t index) { Multiply(block, grid, index); });
-      Finish(memory, 0, static_cast<const float*>(memory.blocks.data()), 0, whole.m, in, out[0]);
+    const int64_t m = in[0].size() / k_;
+    memory.kernel = product_->Kernel(m);
+    const GemmGrid grid = SplitGemm({m, n_, k_}, product_->Tiling(m), pool_.threads());
+    if (program_ && grid.columns == 1) {
+      pool_.Run(grid.rows, [&](int64_t part) { RunRows(memory, part, grid.rows, in, out[0]); });
+      return;
     }
+    // With a chain there are fewer rows than tiles for all threads, so that they fit the blocks.
+    void* const c = program_ ? memory.blocks.data() : out[0].data();
+    pool_.Run(grid.rows * grid.columns,
+              [&](int64_t index) { product_->Multiply(m, in[0].data(), c, grid, index); });
+    if (program_) Finish(memory, 0, static_cast<const float*>(c), 0, m, in, out[0]);
   }
-
- protected:
-  virtual GemmTiling Tiling(int64_t m) const noexcept = 0;
-  virtual std::string_view KernelName(int64_t m) const noexcept = 0;
-  // One block of the grid.
-  virtual void Multiply(const Product& product, const GemmGrid& grid, int64_t index) const noexcept = 0;
-
-  const CpuFlags flags_;
-  const int64_t n_, k_;
-  const bool relu_;
 
  private:
   // What one run at a time needs; of a chain, each thread has its block.
@@ -99,7 +103,7 @@ class DenseStep : public Step {
   };
 
   int64_t RowsOfBlock() const noexcept {
-    const int64_t unit = Tiling(kManyRows).mr;
+    const int64_t unit = product_->Tiling(kManyRows).mr;
     return std::max<int64_t>(1, kChainBlock / n_ / unit) * unit;
   }
 
@@ -114,20 +118,20 @@ class DenseStep : public Step {
     if (fits) return;
     Shape shape = rows;
     shape.back() = n_;
-    out = Tensor::New(program_ ? program_->dtype() : product_, shape);
+    out = Tensor::New(dtype_, shape);
   }
 
   // A thread's rows, block by block through the chain.
-  void RunRows(Memory& memory, int64_t part, int64_t parts, const Product& whole, std::span<const Tensor> in,
+  void RunRows(Memory& memory, int64_t part, int64_t parts, std::span<const Tensor> in,
                const Tensor& out) const {
-    const int64_t unit = Tiling(whole.m).mr, tiles = (whole.m + unit - 1) / unit;
-    const int64_t begin = std::min(whole.m, tiles * part / parts * unit),
-                  end = std::min(whole.m, tiles * (part + 1) / parts * unit);
+    const int64_t m = in[0].size() / k_, unit = product_->Tiling(m).mr, tiles = (m + unit - 1) / unit;
+    const int64_t begin = std::min(m, tiles * part / parts * unit),
+                  end = std::min(m, tiles * (part + 1) / parts * unit);
     const int64_t most = RowsOfBlock();
     float* const block = static_cast<float*>(memory.blocks.data()) + part * most * n_;
     for (int64_t row = begin; row < end; row += most) {
       const int64_t rows = std::min(most, end - row);
-      Multiply({rows, static_cast<const char*>(whole.a) + row * k_ * input_size_, block}, {}, 0);
+      product_->Multiply(rows, static_cast<const char*>(in[0].data()) + row * k_ * input_size_, block, {}, 0);
       Finish(memory, part, block, row, rows, in, out);
     }
   }
@@ -148,141 +152,18 @@ class DenseStep : public Step {
                   static_cast<float*>(memory.scratch.data()) + part * stride);
   }
 
+  const int64_t n_, k_;
   ThreadPool& pool_;
   const int64_t input_size_;
-  const DType product_;
+  DType dtype_;
+  const std::unique_ptr<Product> product_;
   std::optional<ChainProgram> program_;
-};
-
-class FloatDenseStep : public DenseStep {
- public:
-  FloatDenseStep(const LayerBuild& build, const DenseLayer& layer)
-      : DenseStep(build, layer, DType::kF32, DType::kF32) {
-    // The kernels of one instruction set share a panel width, so the packing serves every number of rows.
-    const GemmKernel& kernel = PickGemm({kManyRows, n_, k_}, flags_);
-    weights_ = PackWeights(build.graph.initializers.at(layer.weight).As<float>().data(), n_, k_,
-                           layer.transposed, layer.weight_scale, kernel.tile.nr);
-    if (!layer.bias.empty()) {
-      const auto values = build.graph.initializers.at(layer.bias).As<float>();
-      for (int64_t i = 0; i < n_; ++i)
-        bias_.push_back(layer.bias_scale * values[values.size() == 1 ? 0 : static_cast<size_t>(i)]);
-    }
-    plan.kernel = kernel.name;
-    plan.isa = IsaName(kernel.isa);
-  }
-
- private:
-  const GemmKernel& KernelOf(int64_t m) const noexcept { return PickGemm({m, n_, k_}, flags_); }
-  GemmTiling Tiling(int64_t m) const noexcept override { return KernelOf(m).tile; }
-  std::string_view KernelName(int64_t m) const noexcept override { return KernelOf(m).name; }
-  void Multiply(const Product& product, const GemmGrid& grid, int64_t index) const noexcept override {
-    const GemmKernel& kernel = KernelOf(product.m);
-    GemmArgs args;
-    args.m = product.m;
-    args.n = args.ldc = n_;
-    args.k = args.lda = k_;
-    args.a = static_cast<const float*>(product.a);
-    args.b = static_cast<const float*>(weights_.panels.data());
-    args.bias = bias_.empty() ? nullptr : bias_.data();
-    args.c = static_cast<float*>(product.c);
-    if (relu_) args.clamp = Clamp::Relu();
-    kernel.run(GemmBlock(args, kernel, grid, index));
-  }
-
-  PackedWeights weights_;
-  std::vector<float> bias_;
-};
-
-// The i-th of n values of which one may stand for all.
-double ValueAt(const Tensor& tensor, int64_t i) {
-  const size_t at = tensor.size() == 1 ? 0 : static_cast<size_t>(i);
-  return tensor.dtype() == DType::kI32 ? tensor.As<int32_t>()[at]
-                                       : static_cast<double>(tensor.As<float>()[at]);
-}
-
-// uint8 weights around 128 as int8.
-std::vector<int8_t> Int8Weights(const Tensor& weight) {
-  if (weight.dtype() == DType::kI8) return {weight.As<int8_t>().begin(), weight.As<int8_t>().end()};
-  std::vector<int8_t> centred;
-  for (const uint8_t value : weight.As<uint8_t>()) centred.push_back(static_cast<int8_t>(value - 128));
-  return centred;
-}
-
-// With x = (a - zero) · scale_x and w = b · scale_w, x · w + bias is (a · b - zero · sum(b)) · scale_x ·
-// scale_w + bias: what the kernel calls correction, scale and offset.
-class Int8DenseStep : public DenseStep {
- public:
-  Int8DenseStep(const LayerBuild& build, const DenseLayer& layer)
-      : DenseStep(build, layer, DType::kU8,
-                  layer.integers->output ? layer.integers->output->dtype : DType::kF32),
-        input_(layer.integers->input),
-        output_(layer.integers->output) {
-    const Int8GemmKernel& kernel = PickInt8Gemm(kManyRows, flags_);
-    const std::vector<int8_t> weights = Int8Weights(build.graph.initializers.at(layer.weight));
-    weights_ = PackInt8Weights(weights.data(), n_, k_, layer.transposed, kernel);
-    SetColumns(build.graph, layer);
-    plan.kernel = kernel.name;
-    plan.isa = IsaName(kernel.isa);
-    plan.bits = 8;
-  }
-
- private:
-  GemmTiling Tiling(int64_t m) const noexcept override { return PickInt8Gemm(m, flags_).tile; }
-  std::string_view KernelName(int64_t m) const noexcept override { return PickInt8Gemm(m, flags_).name; }
-  void Multiply(const Product& product, const GemmGrid& grid, int64_t index) const noexcept override {
-    const Int8GemmKernel& kernel = PickInt8Gemm(product.m, flags_);
-    Int8GemmArgs args;
-    args.m = product.m;
-    args.n = args.ldc = n_;
-    args.k = args.lda = k_;
-    args.a = static_cast<const uint8_t*>(product.a);
-    args.is_signed = input_.dtype == DType::kI8;
-    args.sums = weights_.sums.data();
-    args.b = static_cast<const int8_t*>(weights_.panels.data());
-    args.outliers = weights_.outliers.data();
-    args.outlier_begin = weights_.outlier_begin.empty() ? nullptr : weights_.outlier_begin.data();
-    args.correction = correction_.data();
-    args.scale = scale_.data();
-    args.offset = offset_.data();
-    args.relu = relu_;
-    args.zero = output_ ? output_->zero : 0;
-    args.output = !output_                       ? Int8Output::kF32
-                  : output_->dtype == DType::kU8 ? Int8Output::kU8
-                                                 : Int8Output::kS8;
-    args.c = product.c;
-    kernel.run(Int8GemmBlock(args, kernel.tile, grid, index));
-  }
-
-  void SetColumns(const model::Graph& graph, const DenseLayer& layer) {
-    const auto constant = [&](const std::string& name) {
-      return name.empty() ? Tensor() : graph.initializers.at(name);
-    };
-    const Tensor weight_scale = constant(layer.integers->weight_scale), bias = constant(layer.bias),
-                 bias_scale = constant(layer.integers->bias_scale);
-    const double divisor = output_ ? static_cast<double>(output_->scale) : 1.0;
-    for (int64_t i = 0; i < n_; ++i) {
-      const double scale = static_cast<double>(input_.scale) * ValueAt(weight_scale, i) *
-                           static_cast<double>(layer.weight_scale);
-      double offset = bias ? ValueAt(bias, i) * static_cast<double>(layer.bias_scale) : 0;
-      if (bias_scale) offset *= ValueAt(bias_scale, i);
-      correction_.push_back(-input_.zero * weights_.sums[static_cast<size_t>(i)]);
-      scale_.push_back(static_cast<float>(scale / divisor));
-      offset_.push_back(static_cast<float>(offset / divisor));
-    }
-  }
-
-  const Quantization input_;
-  const std::optional<Quantization> output_;
-  PackedInt8Weights weights_;
-  std::vector<int32_t> correction_;
-  std::vector<float> scale_, offset_;
 };
 
 }  // namespace
 
 std::unique_ptr<Step> MakeDenseStep(const LayerBuild& build, const DenseLayer& layer) {
-  if (layer.integers) return std::make_unique<Int8DenseStep>(build, layer);
-  return std::make_unique<FloatDenseStep>(build, layer);
+  return std::make_unique<DenseStep>(build, layer);
 }
 
 }  // namespace strop::engine

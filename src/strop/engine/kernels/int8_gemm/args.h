@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "strop/engine/kernels/clamp.h"
+
 namespace strop::engine {
 
 // A weight of a pair that could saturate: what was taken off it, to be multiplied apart.
@@ -15,7 +17,7 @@ enum class Int8Output { kS32, kF32, kU8, kS8 };
 
 // sum = a · b + correction, exact in 32 bits (wrapping beyond them); then by `output`
 //   kS32      sum
-//   kF32      y = float(sum) * scale + offset, 0 where below it and `relu`
+//   kF32      y = clamp(float(sum) * scale + offset)
 //   kU8, kS8  round(y) + zero, to the nearest even, saturated
 // The float steps are each rounded once, so that every instruction set answers the same bits.
 struct Int8GemmArgs {
@@ -31,7 +33,7 @@ struct Int8GemmArgs {
   const int32_t* correction = nullptr;     // n; nullptr: 0
   const float* scale = nullptr;            // n; not for kS32
   const float* offset = nullptr;           // n; not for kS32
-  bool relu = false;                       // not for kS32
+  Clamp clamp{};                           // not for kS32
   int32_t zero = 0;                        // of kU8 and kS8
   Int8Output output = Int8Output::kS32;
   void* c = nullptr;  // m rows of n elements, row stride ldc elements, any alignment; apart from a

@@ -23,7 +23,7 @@ struct Case {
   bool is_signed = false;
   bool transposed = false;
   Int8Output output = Int8Output::kS32;
-  bool relu = false;
+  Clamp clamp{};
   int32_t zero = 0;
   int64_t misalign = 1, gap = 3;
 };
@@ -76,7 +76,7 @@ void Compute(const Int8GemmKernel& kernel, const Case& test, Operands& o, const 
   args.correction = o.correction.data();
   args.scale = o.scale.data();
   args.offset = o.offset.data();
-  args.relu = test.relu;
+  args.clamp = test.clamp;
   args.zero = test.zero;
   args.output = test.output;
   args.c = o.c.data() + test.misalign * Bytes(test.output);
@@ -104,7 +104,7 @@ uint32_t Wanted(const Case& test, const Operands& o, int64_t row, int64_t column
   if (test.output == Int8Output::kS32) return static_cast<uint32_t>(sum);
   volatile float product = static_cast<float>(sum) * o.scale[at];  // no fused multiply-add
   float y = product + o.offset[at];
-  if (test.relu && y < 0) y = 0;
+  y = std::min(std::max(y, test.clamp.low), test.clamp.high);
   if (test.output == Int8Output::kF32) {
     uint32_t bits;
     std::memcpy(&bits, &y, sizeof bits);
@@ -158,12 +158,12 @@ TEST_P(Int8GemmKernelTest, EveryRemainderOfDepth) {
 
 TEST_P(Int8GemmKernelTest, EveryOutput) {
   for (const Int8Output output : {Int8Output::kS32, Int8Output::kF32, Int8Output::kU8, Int8Output::kS8})
-    for (const bool relu : {false, true})
+    for (const Clamp clamp : {Clamp(), Clamp::Relu(), Clamp(-20, 30.5f), Clamp(300, 400), Clamp(-500, -400)})
       for (const bool is_signed : {false, true})
         Check({.shape = {7, 70, 64},
                .is_signed = is_signed,
                .output = output,
-               .relu = relu && output != Int8Output::kS32,
+               .clamp = clamp,
                .zero = output == Int8Output::kU8 ? 121 : -3});
 }
 
@@ -239,7 +239,7 @@ TEST(Int8GemmFuzz, EveryKernelAnswersTheNaiveBits) {
               .output = static_cast<Int8Output>(below(4)),
               .misalign = below(16),
               .gap = below(5)};
-    test.relu = test.output != Int8Output::kS32 && below(2) == 0;
+    if (below(2) == 0) test.clamp = Clamp(static_cast<float>(-below(100)), static_cast<float>(below(100)));
     test.zero = test.output == Int8Output::kU8 ? static_cast<int32_t>(below(256)) : 0;
     const GemmGrid grid{1 + below(3), 1 + below(3)};
     Operands operands = Make(test, seed);

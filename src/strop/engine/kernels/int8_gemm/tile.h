@@ -122,14 +122,16 @@ struct Int8Columns {
   }
 };
 
-// kNr bytes of a row from its sums. Relu is the zero as the lowest byte.
+// kNr bytes of a row from its sums. What a byte can hold bounds the clamp.
 template <class V, int kNr>
 inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
                             uint8_t* out) noexcept {
   const int32_t least = g.output == Int8Output::kS8 ? -128 : 0;
-  const int32_t lowest = g.relu && g.zero > least ? g.zero : least;
-  const auto low = V::SetFloat(static_cast<float>(lowest - g.zero));
-  const auto high = V::SetFloat(static_cast<float>(least + 255 - g.zero));
+  const auto lowest = static_cast<float>(least - g.zero), highest = static_cast<float>(least + 255 - g.zero);
+  const auto within = [&](float bound) {
+    return bound < lowest ? lowest : bound > highest ? highest : bound;
+  };
+  const auto low = V::SetFloat(within(g.clamp.low)), high = V::SetFloat(within(g.clamp.high));
   const auto zero = V::Set1(static_cast<uint32_t>(g.zero));
   for (int i = 0; i < kNr; i += V::kWidth) {
     const auto y = V::Min(V::Max(columns.Scaled(sums, i), low), high);
@@ -140,11 +142,9 @@ inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& co
 template <class V, int kNr>
 inline void Int8FinishFloats(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
                              float* out) noexcept {
-  const auto zero = V::SetFloat(0);
-  for (int i = 0; i < kNr; i += V::kWidth) {
-    const auto y = columns.Scaled(sums, i);
-    V::StoreFloats(out + i, g.relu ? V::Max(y, zero) : y);
-  }
+  const auto low = V::SetFloat(g.clamp.low), high = V::SetFloat(g.clamp.high);
+  for (int i = 0; i < kNr; i += V::kWidth)
+    V::StoreFloats(out + i, V::Min(V::Max(columns.Scaled(sums, i), low), high));
 }
 
 template <class V, int kNr>

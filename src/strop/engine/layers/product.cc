@@ -1,0 +1,140 @@
+#include "strop/engine/layers/product.h"
+
+#include <vector>
+
+#include "strop/engine/kernels/gemm/gemm.h"
+#include "strop/engine/kernels/int8_gemm/int8_gemm.h"
+
+namespace strop::engine {
+namespace {
+
+constexpr int64_t kManyRows = 64;  // whose kernel the weights are packed for
+
+// The i-th of n values of which one may stand for all.
+double ValueAt(const Tensor& tensor, int64_t i) {
+  const size_t at = tensor.size() == 1 ? 0 : static_cast<size_t>(i);
+  return tensor.dtype() == DType::kI32 ? tensor.As<int32_t>()[at]
+                                       : static_cast<double>(tensor.As<float>()[at]);
+}
+
+class FloatProduct : public Product {
+ public:
+  FloatProduct(const ProductWeights& w, const CpuFlags& flags)
+      : flags_(flags), n_(w.n), k_(w.k), clamp_(w.clamp) {
+    // The kernels of one instruction set share a panel width, so the packing serves every number of rows.
+    packed_ =
+        PackWeights(w.weights.As<float>().data(), n_, k_, w.transposed, w.alpha, KernelOf(kManyRows).tile.nr);
+    for (int64_t i = 0; w.bias && i < n_; ++i)
+      bias_.push_back(static_cast<float>(static_cast<double>(w.beta) * ValueAt(w.bias, i)));
+  }
+  GemmTiling Tiling(int64_t m) const noexcept override { return KernelOf(m).tile; }
+  std::string_view Kernel(int64_t m) const noexcept override { return KernelOf(m).name; }
+  Isa isa() const noexcept override { return KernelOf(kManyRows).isa; }
+
+  void Multiply(int64_t m, const void* a, void* c, const GemmGrid& grid,
+                int64_t index) const noexcept override {
+    const GemmKernel& kernel = KernelOf(m);
+    GemmArgs args;
+    args.m = m;
+    args.n = args.ldc = n_;
+    args.k = args.lda = k_;
+    args.a = static_cast<const float*>(a);
+    args.b = static_cast<const float*>(packed_.panels.data());
+    args.bias = bias_.empty() ? nullptr : bias_.data();
+    args.c = static_cast<float*>(c);
+    args.clamp = clamp_;
+    kernel.run(GemmBlock(args, kernel, grid, index));
+  }
+
+ private:
+  const GemmKernel& KernelOf(int64_t m) const noexcept { return PickGemm({m, n_, k_}, flags_); }
+
+  const CpuFlags flags_;
+  const int64_t n_, k_;
+  const Clamp clamp_;
+  PackedWeights packed_;
+  std::vector<float> bias_;
+};
+
+// uint8 weights around 128 as int8.
+std::vector<int8_t> Int8Weights(const Tensor& weight) {
+  if (weight.dtype() == DType::kI8) return {weight.As<int8_t>().begin(), weight.As<int8_t>().end()};
+  std::vector<int8_t> centred;
+  for (const uint8_t value : weight.As<uint8_t>()) centred.push_back(static_cast<int8_t>(value - 128));
+  return centred;
+}
+
+class Int8Product : public Product {
+ public:
+  Int8Product(const ProductWeights& w, const CpuFlags& flags)
+      : flags_(flags), n_(w.n), k_(w.k), input_(*w.input), output_(w.output) {
+    const std::vector<int8_t> weights = Int8Weights(w.weights);
+    packed_ = PackInt8Weights(weights.data(), n_, k_, w.transposed, PickInt8Gemm(kManyRows, flags_));
+    columns_ = MakeInt8Columns(w, packed_.sums);
+  }
+  GemmTiling Tiling(int64_t m) const noexcept override { return PickInt8Gemm(m, flags_).tile; }
+  std::string_view Kernel(int64_t m) const noexcept override { return PickInt8Gemm(m, flags_).name; }
+  Isa isa() const noexcept override { return PickInt8Gemm(kManyRows, flags_).isa; }
+
+  void Multiply(int64_t m, const void* a, void* c, const GemmGrid& grid,
+                int64_t index) const noexcept override {
+    const Int8GemmKernel& kernel = PickInt8Gemm(m, flags_);
+    Int8GemmArgs args;
+    args.m = m;
+    args.n = args.ldc = n_;
+    args.k = args.lda = k_;
+    args.a = static_cast<const uint8_t*>(a);
+    args.is_signed = input_.dtype == DType::kI8;
+    args.sums = packed_.sums.data();
+    args.b = static_cast<const int8_t*>(packed_.panels.data());
+    args.outliers = packed_.outliers.data();
+    args.outlier_begin = packed_.outlier_begin.empty() ? nullptr : packed_.outlier_begin.data();
+    args.correction = columns_.correction.data();
+    args.scale = columns_.scale.data();
+    args.offset = columns_.offset.data();
+    args.clamp = columns_.clamp;
+    args.zero = output_ ? output_->zero : 0;
+    args.output = OutputOf(output_);
+    args.c = c;
+    kernel.run(Int8GemmBlock(args, kernel.tile, grid, index));
+  }
+
+ private:
+  const CpuFlags flags_;
+  const int64_t n_, k_;
+  const Quantization input_;
+  const std::optional<Quantization> output_;
+  PackedInt8Weights packed_;
+  Int8ColumnsOf columns_;
+};
+
+}  // namespace
+
+Int8Output OutputOf(const std::optional<Quantization>& output) noexcept {
+  if (!output) return Int8Output::kF32;
+  return output->dtype == DType::kU8 ? Int8Output::kU8 : Int8Output::kS8;
+}
+
+Int8ColumnsOf MakeInt8Columns(const ProductWeights& w, const std::vector<int32_t>& sums) {
+  Int8ColumnsOf columns;
+  const double divisor = w.output ? static_cast<double>(w.output->scale) : 1.0;
+  for (int64_t i = 0; i < w.n; ++i) {
+    const double scale =
+        static_cast<double>(w.input->scale) * ValueAt(w.weight_scale, i) * static_cast<double>(w.alpha);
+    double offset = w.bias ? ValueAt(w.bias, i) * static_cast<double>(w.beta) : 0;
+    if (w.bias_scale) offset *= ValueAt(w.bias_scale, i);
+    columns.correction.push_back(-w.input->zero * sums[static_cast<size_t>(i)]);
+    columns.scale.push_back(static_cast<float>(scale / divisor));
+    columns.offset.push_back(static_cast<float>(offset / divisor));
+  }
+  columns.clamp = {static_cast<float>(static_cast<double>(w.clamp.low) / divisor),
+                   static_cast<float>(static_cast<double>(w.clamp.high) / divisor)};
+  return columns;
+}
+
+std::unique_ptr<Product> MakeProduct(const ProductWeights& weights, const CpuFlags& flags) {
+  if (weights.input) return std::make_unique<Int8Product>(weights, flags);
+  return std::make_unique<FloatProduct>(weights, flags);
+}
+
+}  // namespace strop::engine
