@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "strop/base/api.h"
 #include "strop/base/tensor.h"
 #include "strop/model/graph.h"
 
@@ -32,7 +33,7 @@ struct Window {
   std::vector<int64_t> kernel, strides, dilations, pads_begin, pads_end, output;
 };
 // From the attributes strides, dilations, pads, auto_pad, ceil_mode. `spatial` is the input without N and C.
-Window SlideWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel);
+STROP_API Window SlideWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel);
 
 // The same for ConvTranspose: `spatial` is its (smaller) input; output_padding and output_shape count too.
 Window TransposedWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel);

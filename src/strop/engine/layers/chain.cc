@@ -1,7 +1,6 @@
 #include "strop/engine/layers/chain.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <set>
 #include <string_view>
@@ -199,7 +198,12 @@ class Growth {
       chain_.answer = Emit(*op, *a);
       return true;
     }
-    if (node.op == "Clip") return AddClip(node, *a);
+    if (node.op == "Clip") {
+      const std::optional<Clamp> clamp = search_.ClampOf(index);
+      if (clamp)
+        chain_.answer = Emit({.op = ChainOp::kClip, .a = *a, .low = clamp->low, .high = clamp->high});
+      return clamp.has_value();
+    }
     if (node.op == "Gelu") return AddGelu(node, *a);
     if (node.op == "HardSigmoid" || node.op == "HardSwish") return AddHard(node, *a);
     if (node.op == "LeakyRelu") {
@@ -233,19 +237,6 @@ class Growth {
     };
     if (!b || (constant(a) && constant(*b))) return false;
     chain_.answer = Emit(op, a, *b);
-    return true;
-  }
-
-  bool AddClip(const Node& node, const ChainOperand& a) {
-    const auto bound = [&](size_t input, const char* attribute, float fallback) -> std::optional<float> {
-      if (node.inputs.size() > input && !node.inputs[input].empty())
-        return search_.Scalar(node.inputs[input]);
-      return node.Float(attribute, fallback);
-    };
-    const std::optional<float> low = bound(1, "min", std::numeric_limits<float>::lowest());
-    const std::optional<float> high = bound(2, "max", std::numeric_limits<float>::max());
-    if (!low || !high) return false;
-    chain_.answer = Emit({.op = ChainOp::kClip, .a = a, .low = *low, .high = *high});
     return true;
   }
 
@@ -327,10 +318,7 @@ Layer AsLayer(Chain chain) {
   Layer layer;
   layer.nodes = chain.nodes;
   layer.head = chain.nodes.back();
-  bool rows = false;
-  for (const ChainInstruction& each : chain.instructions)
-    rows = rows || each.op >= ChainOp::kLayerNorm || each.a.kind == Kind::kRows || each.b.kind == Kind::kRows;
-  layer.orders = rows ? Orders::kPlain : Orders::kSame;
+  layer.orders = chain.of_rows() ? Orders::kPlain : Orders::kSame;
   for (const ChainInput& input : chain.inputs) layer.inputs.push_back(input.value);
   layer.output = chain.output;
   layer.make = [chain = std::move(chain)](const LayerBuild& build) { return MakeChainStep(build, chain); };
@@ -363,6 +351,12 @@ class Neighbours {
 };
 
 }  // namespace
+
+bool Chain::of_rows() const {
+  return std::any_of(instructions.begin(), instructions.end(), [](const ChainInstruction& each) {
+    return each.op >= ChainOp::kLayerNorm || each.a.kind == Kind::kRows || each.b.kind == Kind::kRows;
+  });
+}
 
 std::optional<Chain> FindChainFrom(const Search& search, const std::string& value) {
   const ValueInfo* shape = search.Value(value);

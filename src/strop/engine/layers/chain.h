@@ -59,6 +59,9 @@ struct STROP_API Chain {
   std::optional<Quantization> quantized;  // the answer becomes bytes
   std::string output;
   int64_t n = -1;  // the last dimension; -1: dynamic, and nothing reads rows
+
+  // Whether an instruction needs to know the rows; the others take elements in any order.
+  bool of_rows() const;
 };
 
 // The longest chain of free nodes that begins at `value` (float32, inputs[0]) and whose inner values nothing

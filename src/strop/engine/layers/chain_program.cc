@@ -15,10 +15,6 @@ constexpr int64_t kBufferUnit = 16;      // floats of a cache line
 
 bool OfRows(const ChainInstruction& instruction) { return instruction.op >= ChainOp::kLayerNorm; }
 
-bool ReadsRows(const ChainInstruction& instruction) {
-  return OfRows(instruction) || instruction.a.kind == Kind::kRows || instruction.b.kind == Kind::kRows;
-}
-
 std::vector<float> Vector(const model::Graph& graph, const std::string& name) {
   if (name.empty()) return {};
   const auto values = graph.initializers.at(name).As<float>();
@@ -32,7 +28,7 @@ ChainProgram::ChainProgram(const model::Graph& graph, const Chain& chain, Isa is
       layer_norm_(PickLayerNorm(Limit(Cpu(), isa))),
       softmax_(PickSoftmax(Limit(Cpu(), isa))),
       quantized_(chain.quantized) {
-  by_rows_ = std::any_of(chain.instructions.begin(), chain.instructions.end(), ReadsRows);
+  by_rows_ = chain.of_rows();
   n_ = by_rows_ ? chain.n : 1;
   const bool whole = std::any_of(chain.instructions.begin(), chain.instructions.end(), OfRows);
   block_ = n_ > kMostWholeRow && !whole ? kBlock : std::max<int64_t>(1, kBlock / n_) * n_;

@@ -13,12 +13,6 @@ namespace {
 using model::Node;
 using model::ValueInfo;
 
-// A bias that adds the same to every row: n elements in the last dimension, or one.
-bool IsBias(const Tensor& tensor, int64_t n) {
-  const Shape& shape = tensor.shape();
-  return tensor.size() == 1 || (tensor.size() == n && shape.back() == n);
-}
-
 // The search for one layer, from the node that multiplies.
 class Match {
  public:
@@ -57,37 +51,16 @@ class Match {
   }
   size_t Next(const char* op) const { return search_.Next(layer_.output, op); }
 
-  // Whether weights are int8 without a zero point, or uint8 around 128.
-  bool Centred(const Node& node, const Tensor& weight) const {
-    const Tensor* zero =
-        node.inputs.size() > 2 && !node.inputs[2].empty() ? search_.Constant(node.inputs[2]) : nullptr;
-    if (zero == nullptr) return weight.dtype() == DType::kI8 && node.inputs.size() < 3;
-    if (zero->dtype() != weight.dtype()) return false;
-    const auto all = [](auto values, int wanted) {
-      return std::all_of(values.begin(), values.end(), [&](int value) { return value == wanted; });
-    };
-    return weight.dtype() == DType::kI8 ? all(zero->As<int8_t>(), 0) : all(zero->As<uint8_t>(), 128);
-  }
-
   // Steps over the DequantizeLinear of input and weights, where the layer has them.
   void TakeIntegers() {
     const size_t of_input = search_.Dequantizer(layer_.input);
     const size_t of_weight = search_.Dequantizer(layer_.weight);
     if (of_input == kNoNode || of_weight == kNoNode || of_input == of_weight) return;
     const Node& weight = search_.node(of_weight);
-    const Tensor* const constant = search_.Constant(weight.inputs[0]);
-    const Tensor* const scale = search_.FloatConstant(weight.inputs[1]);
-    if (constant == nullptr || scale == nullptr || !IsByte(constant->dtype()) ||
-        constant->shape().size() != 2 || !Centred(weight, *constant))
-      return;
+    if (!search_.IsWeights(of_weight, 2, layer_.transposed ? 0 : 1)) return;
     const auto quantization = search_.Dequantization(of_input);
     if (!quantization) return;
-    // A scale for each column lies along the columns' axis.
-    const int64_t columns = layer_.transposed ? 0 : 1, axis = (weight.Int("axis", 1) + 2) % 2;
-    if (scale->size() != 1 &&
-        (axis != columns || scale->size() != constant->shape()[static_cast<size_t>(columns)]))
-      return;
-    layer_.integers = DenseIntegers{*quantization, weight.inputs[1], {}, {}};
+    layer_.integers = LayerIntegers{*quantization, weight.inputs[1], {}, {}};
     layer_.input = search_.node(of_input).inputs[0];
     layer_.weight = weight.inputs[0];
     layer_.nodes.insert(layer_.nodes.end(), {of_input, of_weight});
@@ -108,23 +81,12 @@ class Match {
 
   // A constant that may be added; an int32 one with its DequantizeLinear.
   bool TakeConstant(const std::string& value) {
-    if (const Tensor* bias = search_.FloatConstant(value); bias != nullptr && IsBias(*bias, layer_.n)) {
-      layer_.bias = value;
-      return true;
-    }
-    const size_t dequantizer = layer_.integers ? search_.Dequantizer(value) : kNoNode;
-    if (dequantizer == kNoNode) return false;
-    const Node& node = search_.node(dequantizer);
-    const Tensor* bias = search_.Constant(node.inputs[0]);
-    const Tensor* scale = search_.FloatConstant(node.inputs[1]);
-    const bool zero = node.inputs.size() > 2 && !node.inputs[2].empty();
-    if (bias == nullptr || scale == nullptr || zero || bias->dtype() != DType::kI32 ||
-        bias->shape().size() > 1 || bias->size() != layer_.n ||
-        (scale->size() != 1 && scale->size() != layer_.n))
-      return false;
-    layer_.bias = node.inputs[0];
-    layer_.integers->bias_scale = node.inputs[1];
-    layer_.nodes.push_back(dequantizer);
+    const std::optional<Search::Bias> bias = search_.BiasOf(value, layer_.n, layer_.integers.has_value());
+    if (!bias) return false;
+    layer_.bias = bias->value;
+    if (bias->dequantizer == kNoNode) return true;
+    layer_.integers->bias_scale = bias->scale;
+    layer_.nodes.push_back(bias->dequantizer);
     return true;
   }
 

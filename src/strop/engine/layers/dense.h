@@ -14,15 +14,6 @@ namespace strop::engine {
 
 class Search;
 
-// What a layer of integers has besides: its input and weights come from DequantizeLinear, and its answer may
-// go to QuantizeLinear.
-struct STROP_API DenseIntegers {
-  Quantization input;
-  std::string weight_scale;  // initializer, one or n elements; weights are int8, or uint8 around 128
-  std::string bias_scale;    // initializer, one or n elements, of an int32 bias; empty: the bias is float32
-  std::optional<Quantization> output;  // nothing: the answer is float32
-};
-
 // A dense layer that the own kernels run: Gemm, or MatMul with constant weights, with the Add of a bias and
 // the Relu that follow it and nothing else reads; then a chain, which takes the product's answer as it is
 // made.
@@ -38,12 +29,12 @@ struct STROP_API DenseLayer {
   float bias_scale = 1;    // Gemm's beta
   bool relu = false;
   int64_t n = 0, k = 0;
-  std::optional<DenseIntegers> integers;  // nothing: float32
+  std::optional<LayerIntegers> integers;  // nothing: float32
   std::optional<Chain> chain;             // its answer is the layer's
 };
 
 // Every dense layer among the free nodes, which it takes. Layers that touch QuantizeLinear or
-// DequantizeLinear in another way than DenseIntegers and chains say are left to OpenVINO.
+// DequantizeLinear in another way than LayerIntegers and chains say are left to OpenVINO.
 STROP_API std::vector<DenseLayer> FindDense(Search& search);
 Layer AsLayer(DenseLayer layer);
 // With the layer's weights packed for the kernels.

@@ -4,6 +4,7 @@
 
 #include "strop/engine/layers/attention.h"
 #include "strop/engine/layers/chain.h"
+#include "strop/engine/layers/conv.h"
 #include "strop/engine/layers/dense.h"
 #include "strop/engine/layers/layer.h"
 #include "strop/engine/layers/search.h"
@@ -79,6 +80,7 @@ std::vector<Layer> FindLayers(const Graph& graph, const std::map<std::string, Va
   Search search(graph, values, kept);
   for (AttentionLayer& attention : FindAttention(search)) layers.push_back(AsLayer(std::move(attention)));
   for (DenseLayer& dense : FindDense(search)) layers.push_back(AsLayer(std::move(dense)));
+  for (ConvLayer& conv : FindConv(search)) layers.push_back(AsLayer(std::move(conv)));
   FindChains(search, layers);
   std::sort(layers.begin(), layers.end(),
             [](const Layer& a, const Layer& b) { return a.nodes.back() < b.nodes.back(); });

@@ -1,5 +1,6 @@
 #include "strop/engine/layers/product.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "strop/engine/kernels/gemm/gemm.h"
@@ -56,20 +57,13 @@ class FloatProduct : public Product {
   std::vector<float> bias_;
 };
 
-// uint8 weights around 128 as int8.
-std::vector<int8_t> Int8Weights(const Tensor& weight) {
-  if (weight.dtype() == DType::kI8) return {weight.As<int8_t>().begin(), weight.As<int8_t>().end()};
-  std::vector<int8_t> centred;
-  for (const uint8_t value : weight.As<uint8_t>()) centred.push_back(static_cast<int8_t>(value - 128));
-  return centred;
-}
-
 class Int8Product : public Product {
  public:
   Int8Product(const ProductWeights& w, const CpuFlags& flags)
       : flags_(flags), n_(w.n), k_(w.k), input_(*w.input), output_(w.output) {
-    const std::vector<int8_t> weights = Int8Weights(w.weights);
-    packed_ = PackInt8Weights(weights.data(), n_, k_, w.transposed, PickInt8Gemm(kManyRows, flags_));
+    const Tensor weights = AsInt8(w.weights);
+    packed_ =
+        PackInt8Weights(weights.As<int8_t>().data(), n_, k_, w.transposed, PickInt8Gemm(kManyRows, flags_));
     columns_ = MakeInt8Columns(w, packed_.sums);
   }
   GemmTiling Tiling(int64_t m) const noexcept override { return PickInt8Gemm(m, flags_).tile; }
@@ -109,6 +103,14 @@ class Int8Product : public Product {
 };
 
 }  // namespace
+
+Tensor AsInt8(const Tensor& weights) {
+  if (weights.dtype() == DType::kI8) return weights;
+  Tensor centred = Tensor::New(DType::kI8, weights.shape());
+  std::transform(weights.As<uint8_t>().begin(), weights.As<uint8_t>().end(), centred.As<int8_t>().begin(),
+                 [](uint8_t value) { return static_cast<int8_t>(value - 128); });
+  return centred;
+}
 
 Int8Output OutputOf(const std::optional<Quantization>& output) noexcept {
   if (!output) return Int8Output::kF32;

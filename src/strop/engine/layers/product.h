@@ -38,6 +38,8 @@ struct Int8ColumnsOf {
 };
 // `sums` are those of the weights of each column.
 Int8ColumnsOf MakeInt8Columns(const ProductWeights& weights, const std::vector<int32_t>& sums);
+// uint8 weights around 128 as int8.
+Tensor AsInt8(const Tensor& weights);
 Int8Output OutputOf(const std::optional<Quantization>& output) noexcept;
 
 // A product with packed weights, on kernels of at most one instruction set. Immutable, so thread safe.

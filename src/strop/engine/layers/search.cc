@@ -1,5 +1,8 @@
 #include "strop/engine/layers/search.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace strop::engine {
 
 using model::Graph;
@@ -78,6 +81,20 @@ std::optional<float> Search::Scalar(const std::string& value) const {
   return tensor->As<float>()[0];
 }
 
+std::optional<Clamp> Search::ClampOf(size_t index) const {
+  if (Is(index, "Relu")) return Clamp::Relu();
+  if (!Is(index, "Clip")) return std::nullopt;
+  const Node& node = graph_.nodes[index];
+  const auto bound = [&](size_t input, const char* attribute, float fallback) -> std::optional<float> {
+    if (node.inputs.size() > input && !node.inputs[input].empty()) return Scalar(node.inputs[input]);
+    return node.Float(attribute, fallback);
+  };
+  const std::optional<float> low = bound(1, "min", std::numeric_limits<float>::lowest());
+  const std::optional<float> high = bound(2, "max", std::numeric_limits<float>::max());
+  if (!low || !high || !(*low <= *high)) return std::nullopt;
+  return Clamp(*low, *high);
+}
+
 size_t Search::Dequantizer(const std::string& value) const {
   const size_t node = Producer(value);
   return Is(node, "DequantizeLinear") && OnlyConsumer(value) != kNoNode &&
@@ -101,6 +118,47 @@ std::optional<Quantization> Search::QuantizationOf(const Node& node, DType dtype
 std::optional<Quantization> Search::Dequantization(size_t node) const {
   const ValueInfo* input = Value(graph_.nodes[node].inputs[0]);
   return input == nullptr ? std::nullopt : QuantizationOf(graph_.nodes[node], input->dtype);
+}
+
+bool Search::IsWeights(size_t dequantizer, size_t rank, int64_t axis) const {
+  const Node& node = graph_.nodes[dequantizer];
+  const Tensor* const weights = Constant(node.inputs[0]);
+  const Tensor* const scale = FloatConstant(node.inputs[1]);
+  if (weights == nullptr || scale == nullptr || weights->shape().size() != rank || !IsByte(weights->dtype()))
+    return false;
+  const auto own = static_cast<int64_t>(rank);
+  if (scale->size() != 1 && ((node.Int("axis", 1) + own) % own != axis ||
+                             scale->size() != weights->shape()[static_cast<size_t>(axis)]))
+    return false;
+  const Tensor* zero = node.inputs.size() > 2 && !node.inputs[2].empty() ? Constant(node.inputs[2]) : nullptr;
+  if (zero == nullptr) return weights->dtype() == DType::kI8 && node.inputs.size() < 3;
+  if (zero->dtype() != weights->dtype()) return false;
+  const auto all = [](auto values, int wanted) {
+    return std::all_of(values.begin(), values.end(), [&](int value) { return value == wanted; });
+  };
+  return zero->dtype() == DType::kI8 ? all(zero->As<int8_t>(), 0) : all(zero->As<uint8_t>(), 128);
+}
+
+std::optional<Search::Bias> Search::BiasOf(const std::string& value, int64_t n, bool integers) const {
+  if (const Tensor* bias = FloatConstant(value)) {
+    if (bias->size() != 1 && (bias->size() != n || bias->shape().back() != n)) return std::nullopt;
+    return Bias{value, {}, kNoNode};
+  }
+  const size_t dequantizer = integers ? Dequantizer(value) : kNoNode;
+  if (dequantizer == kNoNode) return std::nullopt;
+  const Node& node = graph_.nodes[dequantizer];
+  const Tensor* bias = Constant(node.inputs[0]);
+  const Tensor* scale = FloatConstant(node.inputs[1]);
+  const Tensor* zero = node.inputs.size() > 2 && !node.inputs[2].empty() ? Constant(node.inputs[2]) : nullptr;
+  if (bias == nullptr || scale == nullptr || bias->dtype() != DType::kI32 || bias->shape().size() > 1 ||
+      bias->size() != n || (scale->size() != 1 && scale->size() != n))
+    return std::nullopt;
+  if (node.inputs.size() > 2 && !node.inputs[2].empty()) {
+    if (zero == nullptr || zero->dtype() != DType::kI32) return std::nullopt;
+    const auto zeros = zero->As<int32_t>();
+    if (std::any_of(zeros.begin(), zeros.end(), [](int32_t each) { return each != 0; })) return std::nullopt;
+  }
+  return Bias{node.inputs[0], node.inputs[1], dequantizer};
 }
 
 std::optional<Quantization> Search::QuantizationInto(size_t index) const {

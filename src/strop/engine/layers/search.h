@@ -8,6 +8,7 @@
 
 #include "strop/base/api.h"
 #include "strop/base/tensor.h"
+#include "strop/engine/kernels/clamp.h"
 #include "strop/engine/layers/quantization.h"
 #include "strop/model/graph.h"
 
@@ -48,6 +49,9 @@ class STROP_API Search {
   // Of a float32 constant of one element.
   std::optional<float> Scalar(const std::string& value) const;
 
+  // Of a free Relu, or Clip by constants.
+  std::optional<Clamp> ClampOf(size_t node) const;
+
   // The free DequantizeLinear without blocks that makes the value for one reader; kNoNode: none such.
   size_t Dequantizer(const std::string& value) const;
   // Of a QuantizeLinear or DequantizeLinear with one scale for all and integers of `dtype`, which are bytes.
@@ -55,6 +59,17 @@ class STROP_API Search {
   // Of a node that Dequantizer found, or of a QuantizeLinear, where it is of one scale and bytes.
   std::optional<Quantization> Dequantization(size_t node) const;
   std::optional<Quantization> QuantizationInto(size_t node) const;
+
+  // Whether the node dequantizes constant weights of that rank: int8 without a zero point, or uint8 around
+  // 128, with one scale for all or one for each place along `axis`.
+  bool IsWeights(size_t dequantizer, size_t rank, int64_t axis) const;
+  // What may be added to n outputs: a float32 constant of n elements in the last dimension or of one, or,
+  // where `integers`, an int32 one behind a DequantizeLinear.
+  struct Bias {
+    std::string value, scale;  // initializers; scale: of int32
+    size_t dequantizer = kNoNode;
+  };
+  std::optional<Bias> BiasOf(const std::string& value, int64_t n, bool integers) const;
 
  private:
   const model::Graph& graph_;
