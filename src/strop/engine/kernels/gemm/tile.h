@@ -11,7 +11,7 @@
 // "Anatomy of high-performance matrix multiplication" (2008), without packing a: its rows are read by
 // broadcast.
 //
-// Each element of c sums k upwards in one chain, cut at the same places for all.
+// Each element of c is one chain of multiply-adds, from the bias on and k upwards.
 namespace strop::engine {
 
 // Most of k between visits to c, and most columns between visits to a: so much of b, 576 KiB, stays in L2.
@@ -20,6 +20,12 @@ inline constexpr int64_t kGemmColumns = 384;
 // Up to so many rows all of them pass by a panel of b before the next one comes; of more, a tile of a stays
 // in L1 while the panels pass by it.
 inline constexpr int64_t kGemmFewRows = 64;
+
+// Of so many floats and more a comes from beyond L2.
+inline constexpr int64_t kGemmNear = 128 << 10;
+// With so little of k, or more panels of b than these to spread the wait for a over, fetching costs more than
+// it saves.
+inline constexpr int64_t kGemmShort = 64, kGemmNarrow = 4;
 
 // A size cut into near equal parts of at most `most`, multiples of `unit`.
 template <class V>
@@ -49,52 +55,61 @@ struct GemmAhead {
 };
 
 // c[R × n] (+)= a[R × depth] · b over P panels of NV vectors, the last one of them in part.
-template <class V, int R, int NV, int P>
+// Without kFetch it is a plain loop, which at k = 32 takes 8 % less; `ahead` is not read then.
+template <class V, int R, int NV, int P, bool kFetch>
 inline void GemmTile(const GemmPlace<V>& g, int64_t nr, const float* a, const GemmAhead& ahead,
                      const float* b, const float* bias, float* c, int64_t n) noexcept {
   using Reg = typename V::Reg;
   constexpr int kAll = P * NV;
   constexpr int64_t kWidth = V::kWidth;
   Reg sum[R][kAll];
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kAll; ++v) sum[i][v] = V::Zero();
-  }
-  const int64_t lda = g.lda, panel = g.panel;
-  const float* row = ahead.line;
-  for (int64_t at = 0; at < g.depth; row += ahead.stride) {
-    const int64_t end = at + ahead.turn < g.depth ? at + ahead.turn : g.depth;
-    for (const float* line = row; at < end; ++at, line += ahead.next) {
-      __builtin_prefetch(line, 0, 2);
-      Reg x[kAll];
-#pragma GCC unroll 8
-      for (int v = 0; v < kAll; ++v) x[v] = V::Load(b + at * nr + v / NV * panel + v % NV * kWidth);
-#pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) {
-        const Reg broadcast = V::Set1(a[i * lda + at]);
-#pragma GCC unroll 8
-        for (int v = 0; v < kAll; ++v) sum[i][v] = V::Fma(broadcast, x[v], sum[i][v]);
-      }
-    }
-  }
-
   const auto mask = V::Mask(n - (kAll - 1) * kWidth);
-  const auto add = [&](const float* from, int64_t stride) {
+  const auto begin = [&](const float* from, int64_t stride) {
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 8
       for (int v = 0; v < kAll; ++v) {
         const float* at = from + i * stride + v * kWidth;
-        sum[i][v] = V::Add(sum[i][v], v == kAll - 1 ? V::LoadPart(at, mask) : V::Load(at));
+        sum[i][v] = v == kAll - 1 ? V::LoadPart(at, mask) : V::Load(at);
       }
     }
   };
   if (!g.first) {
-    add(c, g.ldc);
+    begin(c, g.ldc);
   } else if (bias != nullptr) {
-    add(bias, 0);
+    begin(bias, 0);
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kAll; ++v) sum[i][v] = V::Zero();
+    }
   }
+  const int64_t lda = g.lda, panel = g.panel;
+  const auto step = [&](int64_t at) {
+    Reg x[kAll];
+#pragma GCC unroll 8
+    for (int v = 0; v < kAll; ++v) x[v] = V::Load(b + at * nr + v / NV * panel + v % NV * kWidth);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+      const Reg broadcast = V::Set1(a[i * lda + at]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kAll; ++v) sum[i][v] = V::Fma(broadcast, x[v], sum[i][v]);
+    }
+  };
+  if constexpr (kFetch) {
+    const float* row = ahead.line;
+    for (int64_t at = 0; at < g.depth; row += ahead.stride) {
+      const int64_t end = at + ahead.turn < g.depth ? at + ahead.turn : g.depth;
+      for (const float* line = row; at < end; ++at, line += ahead.next) {
+        __builtin_prefetch(line, 0, 2);
+        step(at);
+      }
+    }
+  } else {
+    for (int64_t at = 0; at < g.depth; ++at) step(at);
+  }
+
   if (g.clamped) {
     const Reg low = V::Set1(g.clamp.low), high = V::Set1(g.clamp.high);
 #pragma GCC unroll 16
@@ -118,87 +133,86 @@ inline void GemmTile(const GemmPlace<V>& g, int64_t nr, const float* a, const Ge
 }
 
 // A tile of `rows` of at most R.
-template <class V, int R, int NV, int P>
-inline void GemmTileOf(int64_t rows, const GemmPlace<V>& g, int64_t nr, const float* a,
-                       const GemmAhead& ahead, const float* b, const float* bias, float* c,
-                       int64_t n) noexcept {
+template <class V, int R, int NV, int P, bool kFetch>
+inline void GemmRows(int64_t rows, const GemmPlace<V>& g, int64_t nr, const float* a, const GemmAhead& ahead,
+                     const float* b, const float* bias, float* c, int64_t n) noexcept {
   if (rows == R) {
-    GemmTile<V, R, NV, P>(g, nr, a, ahead, b, bias, c, n);
+    GemmTile<V, R, NV, P, kFetch>(g, nr, a, ahead, b, bias, c, n);
   } else if constexpr (R > 1) {
-    GemmTileOf<V, R - 1, NV, P>(rows, g, nr, a, ahead, b, bias, c, n);
+    GemmRows<V, R - 1, NV, P, kFetch>(rows, g, nr, a, ahead, b, bias, c, n);
   }
 }
 
-// The share of the next panel of b that is fetched while tile `index` of `tiles` is multiplied.
-template <class V>
-inline GemmAhead AheadInPanel(const float* panel, int64_t nr, int64_t depth, int64_t index,
-                              int64_t tiles) noexcept {
-  constexpr int64_t kLine = 16;  // floats
-  const int64_t share = (nr + tiles - 1) / tiles, next = share < kLine ? share : kLine;
-  return {panel + index * next * depth, next, 0, depth};
-}
-
-// The share of the next tile's rows of a that is fetched while panel `index` of `panels` is multiplied.
-template <class V>
-inline GemmAhead AheadInRows(const float* a, int64_t rows, int64_t lda, int64_t depth, int64_t index,
-                             int64_t panels) noexcept {
-  const int64_t first = rows * index / panels, count = rows * (index + 1) / panels - first;
-  if (count == 0) return {a, 0, 0, depth};
-  return {a + first * lda, count, lda, (depth + count - 1) / count};
-}
-
 // Rows of a tile by the n columns of a panel, by as many vectors as these need.
-template <class V, int R, int NV, int P>
+template <class V, int R, int NV, int P, bool kFetch>
 inline void GemmColumns(int64_t rows, const GemmPlace<V>& g, int64_t nr, const float* a,
                         const GemmAhead& ahead, const float* b, const float* bias, float* c,
                         int64_t n) noexcept {
   if (NV == 1 || P > 1 || n > (NV - 1) * V::kWidth) {
-    GemmTileOf<V, R, NV, P>(rows, g, nr, a, ahead, b, bias, c, n);
+    GemmRows<V, R, NV, P, kFetch>(rows, g, nr, a, ahead, b, bias, c, n);
   } else if constexpr (NV > 1 && P == 1) {
-    GemmColumns<V, R, NV - 1, P>(rows, g, nr, a, ahead, b, bias, c, n);
+    GemmColumns<V, R, NV - 1, P, kFetch>(rows, g, nr, a, ahead, b, bias, c, n);
   }
 }
 
-// The rows of tile `index` when m are cut into near equal tiles of at most R: 49 rows in tiles of 12 would
-// leave a lone one, which takes as long as six.
-template <class V, int R>
-inline int64_t GemmRow(int64_t m, int64_t tiles, int64_t index) noexcept {
-  return index * (m / tiles) + (index < m % tiles ? index : m % tiles);
-}
-
-// A block of c, [m × columns], of one part of k; P panels at a time.
+// A block of c, [m × columns], of one part of k; P panels at a time. The tiles are near equal: 49 rows in
+// tiles of 12 would leave a lone one, which takes as long as six.
 template <class V, int R, int NV, int P>
 inline void GemmBlock(const GemmPlace<V>& g, int64_t m, int64_t columns, const float* a, const float* b,
                       const float* bias, float* c) noexcept {
-  constexpr int64_t kNr = NV * V::kWidth, kWide = P * kNr;
-  const int64_t tiles = (m + R - 1) / R;
-  const bool few = m <= kGemmFewRows;
-  const auto tile = [&](int64_t index, int64_t col) {
-    const int64_t row = GemmRow<V, R>(m, tiles, index), end = GemmRow<V, R>(m, tiles, index + 1);
-    const int64_t n = col + kWide < columns ? kWide : columns - col;
-    GemmAhead ahead{a, 0, 0, g.depth};
-    if (few && col + kWide < columns) {
-      ahead = AheadInPanel<V>(b + (col / kNr + P) * g.panel, kNr, g.depth, index, tiles);
-    } else if (!few && index + 1 < tiles) {
-      ahead = AheadInRows<V>(a + end * g.lda, R, g.lda, g.depth, col / kWide, (columns + kWide - 1) / kWide);
-    }
-    GemmColumns<V, R, NV, P>(end - row, g, kNr, a + row * g.lda, ahead, b + col / kNr * g.panel,
-                             bias == nullptr ? nullptr : bias + col, c + row * g.ldc + col, n);
+  constexpr int64_t kNr = NV * V::kWidth, kWide = P * kNr, kLine = 16;  // floats
+  const int64_t tiles = (m + R - 1) / R, height = m / tiles, taller = m % tiles;
+  const auto tile = [&]<bool kFetch>(int64_t row, int64_t rows, int64_t col, const GemmAhead& ahead) {
+    GemmColumns<V, R, NV, P, kFetch>(rows, g, kNr, a + row * g.lda, ahead, b + col / kNr * g.panel,
+                                     bias == nullptr ? nullptr : bias + col, c + row * g.ldc + col,
+                                     col + kWide < columns ? kWide : columns - col);
   };
-  if (few) {
-    for (int64_t col = 0; col < columns; col += kWide)
-      for (int64_t index = 0; index < tiles; ++index) tile(index, col);
-  } else {
-    for (int64_t index = 0; index < tiles; ++index)
-      for (int64_t col = 0; col < columns; col += kWide) tile(index, col);
+  const auto plain = [&](int64_t row, int64_t rows, int64_t col) {
+    tile.template operator()<false>(row, rows, col, GemmAhead{});
+  };
+  const auto fetching = [&](int64_t row, int64_t rows, int64_t col, const GemmAhead& ahead) {
+    tile.template operator()<P == 1>(row, rows, col, ahead);
+  };
+  if (P == 1 && m <= kGemmFewRows) {
+    // Each tile fetches its share of the next panel.
+    const int64_t share = (kNr + tiles - 1) / tiles, next = share < kLine ? share : kLine;
+    for (int64_t col = 0; col < columns; col += kWide) {
+      const float* line = b + (col / kNr + 1) * g.panel;
+      for (int64_t index = 0, row = 0; index < tiles; ++index, line += next * g.depth) {
+        const int64_t rows = height + (index < taller);
+        if (col + kWide < columns) {
+          fetching(row, rows, col, {line, next, 0, g.depth});
+        } else {
+          plain(row, rows, col);
+        }
+        row += rows;
+      }
+    }
+    return;
+  }
+  const bool far = P == 1 && m * g.lda > kGemmNear && g.depth > kGemmShort && columns <= kGemmNarrow * kNr;
+  const int64_t share = far ? (R * kWide + columns - 1) / columns : 0;
+  const int64_t turn = far ? (g.depth + share - 1) / share : 0;
+  for (int64_t index = 0, row = 0; index < tiles; ++index) {
+    const int64_t rows = height + (index < taller);
+    int64_t col = 0;
+    if (far && index + 1 < tiles) {
+      // Each panel fetches its share of the next tile's rows.
+      for (int64_t first = 0; col < columns && first < rows; col += kWide, first += share)
+        fetching(row, rows, col, {a + (row + rows + first) * g.lda, share, g.lda, turn});
+    }
+    for (; col < columns; col += kWide) plain(row, rows, col);
+    row += rows;
   }
 }
 
 template <class V, int R, int NV>
 inline void Gemm(const GemmArgs& g) noexcept {
   constexpr int64_t kNr = NV * V::kWidth;
-  // Rows so few that their sums do not fill the latency of the multiply-add: several panels at once.
-  constexpr int kFew = R < 3 ? R : 3, kPanels = (R == 1 ? 8 : 4) / NV;
+  // Rows so few that their sums do not fill the latency of the multiply-add: several panels at once, as far
+  // as the registers go (a tile of 12 rows has 32 of them).
+  constexpr int kMostFew = R < 12 ? 3 : 4, kFew = R < kMostFew ? R : kMostFew;
+  constexpr int kPanels = (R == 1 ? 8 : 4) / NV;
   if (g.m == 0) return;
   const int64_t most = GemmShare<V>(g.k, kGemmDepth, 16), wide = GemmShare<V>(g.n, kGemmColumns, kNr);
   for (int64_t n0 = 0; n0 < g.n; n0 += wide) {
