@@ -26,11 +26,11 @@ struct WindowSpan {
 // The taps inside an image of `size` pixels, of `taps` that lie `dilation` apart from pixel `start` on.
 template <class V>
 inline WindowSpan<V> TapsInside(int64_t start, int64_t taps, int64_t dilation, int64_t size) noexcept {
-  WindowSpan<V> span;
-  span.begin = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
-  span.end = start >= size ? 0 : (size - start + dilation - 1) / dilation;
+  WindowSpan<V> span{0, taps};  // without a division where all are
+  if (start < 0) span.begin = (-start + dilation - 1) / dilation;
+  if (start + (taps - 1) * dilation >= size)
+    span.end = start >= size ? 0 : (size - start + dilation - 1) / dilation;
   if (span.begin > taps) span.begin = taps;
-  if (span.end > taps) span.end = taps;
   if (span.end < span.begin) span.end = span.begin;
   return span;
 }
@@ -47,6 +47,16 @@ inline WindowSpan<V> WholeOutputs(int64_t out, int64_t stride, int64_t pad, int6
   if (span.end > out) span.end = out;
   if (span.end < span.begin) span.end = span.begin;
   return span;
+}
+
+// Calls each(row0, row1) over output rows, as many at a time as read at most `bytes` of an image whose rows
+// are `row_bytes`: what goes over them channel by channel then finds them in L2.
+template <class V, class Each>
+inline void EachSlab(const Window& w, int64_t row0, int64_t row1, int64_t row_bytes, int64_t bytes,
+                     Each each) noexcept {
+  const int64_t rows = (bytes / row_bytes - (w.kernel_h - 1) * w.dilation_h - 1) / w.stride_h + 1;
+  const int64_t step = rows < 1 ? 1 : rows;
+  for (int64_t row = row0; row < row1; row += step) each(row, row + step < row1 ? row + step : row1);
 }
 
 }  // namespace strop::engine

@@ -154,20 +154,14 @@ inline void Int8AnyPixels(const Int8DepthwiseArgs& g, const Int8Block<V>& block,
   for (int p = 0; p < P; ++p) Int8Pixel<V>(g, block, sum[p], oy * w.out_w + ox + p);
 }
 
-// The rows of a K × K kernel: those in the padding are `pad`, over and over.
-template <class V, int K>
-struct Int8TapRows {
-  const uint8_t* row[K];
-  int64_t pixel[K];
-};
-
-// P pixels of a K × K kernel whose columns are inside, of stride S and dilation 1 along the row: each column
-// is interleaved once.
-template <class V, bool kSigned, int K, int S, int P>
-inline void Int8Pixels(const Int8DepthwiseArgs& g, const Int8Block<V>& block, const Int8TapRows<V, K>& rows,
-                       int64_t ix, int64_t pixel) noexcept {
+// P pixels from `ox` on of a K × K kernel, of stride S and dilation 1 along the row: each column is
+// interleaved once. rows: of the taps, nullptr in the padding. kEdge: taps may be in the padding.
+template <class V, bool kSigned, int K, int S, int P, bool kEdge>
+inline void Int8SquarePixels(const Int8DepthwiseArgs& g, const Int8Block<V>& block,
+                             const uint8_t* const (&rows)[K], int64_t oy, int64_t ox) noexcept {
   using Reg = typename V::Reg;
   constexpr int kVectors = V::kGroup, kGroups = (K + V::kGroup - 1) / V::kGroup;
+  const int64_t ix = ox * S - g.window.pad_left;
   Reg sum[P][kVectors];
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p) {
@@ -176,16 +170,21 @@ inline void Int8Pixels(const Int8DepthwiseArgs& g, const Int8Block<V>& block, co
   }
 #pragma GCC unroll 16
   for (int column = 0; column < (P - 1) * S + K; ++column) {
+    const bool inside = !kEdge || (ix + column >= 0 && ix + column < g.window.width);
 #pragma GCC unroll 4
     for (int group = 0; group < kGroups; ++group) {
       typename V::In taps[V::kGroup];
 #pragma GCC unroll 4
       for (int i = 0; i < V::kGroup; ++i) {
         const int y = group * V::kGroup + i;
-        taps[i] = y < K
-                      ? LoadTap<V, kSigned>(
-                            rows.row[y < K ? y : 0] + (ix + column) * rows.pixel[y < K ? y : 0], block.count)
-                      : V::None();
+        if (y >= K) {
+          taps[i] = V::None();
+          continue;
+        }
+        const uint8_t* row = rows[y < K ? y : 0];
+        const uint8_t* tap =
+            kEdge && (!inside || row == nullptr) ? block.pad : row + (ix + column) * g.in_pixel;
+        taps[i] = LoadTap<V, kSigned>(tap, block.count);
       }
       Reg x[kVectors];
       V::Interleave(taps, x);
@@ -201,40 +200,49 @@ inline void Int8Pixels(const Int8DepthwiseArgs& g, const Int8Block<V>& block, co
     }
   }
 #pragma GCC unroll 4
-  for (int p = 0; p < P; ++p) Int8Pixel<V>(g, block, sum[p], pixel + p);
+  for (int p = 0; p < P; ++p) Int8Pixel<V>(g, block, sum[p], oy * g.window.out_w + ox + p);
 }
 
-// K 0: any kernel.
 template <class V, bool kSigned, int K, int S>
-inline void Int8Rows(const Int8DepthwiseArgs& g, const Int8Block<V>& block) noexcept {
+inline void Int8SquareRows(const Int8DepthwiseArgs& g, const Int8Block<V>& block) noexcept {
   constexpr int kPixels = 4;
   const Window& w = g.window;
-  const WindowSpan<V> whole =
-      WholeOutputs<V>(w.out_w, w.stride_w, w.pad_left, w.kernel_w, w.dilation_w, w.width);
-  const bool few = whole.end - whole.begin < kPixels;
+  const WindowSpan<V> whole = WholeOutputs<V>(w.out_w, S, w.pad_left, K, 1, w.width);
   for (int64_t oy = g.row0; oy < g.row1; ++oy) {
-    const int64_t from = few ? w.out_w : whole.begin;
-    for (int64_t ox = 0; ox < from; ++ox) Int8AnyPixels<V, kSigned, 1>(g, block, oy, ox);
-    if (few) continue;
-    const auto four = [&](int64_t ox) {
-      if constexpr (K == 0) {
-        Int8AnyPixels<V, kSigned, kPixels>(g, block, oy, ox);
-      } else {
-        Int8TapRows<V, K> rows;
+    const uint8_t* rows[K];
+    bool all = true;
 #pragma GCC unroll 4
-        for (int y = 0; y < K; ++y) {
-          const int64_t iy = oy * w.stride_h - w.pad_top + y * w.dilation_h;
-          const bool inside = iy >= 0 && iy < w.height;
-          rows.row[y] = inside ? block.in + iy * w.width * g.in_pixel : block.pad;
-          rows.pixel[y] = inside ? g.in_pixel : 0;
-        }
-        Int8Pixels<V, kSigned, K, S, kPixels>(g, block, rows, ox * S - w.pad_left, oy * w.out_w + ox);
+    for (int y = 0; y < K; ++y) {
+      const int64_t iy = oy * w.stride_h - w.pad_top + y * w.dilation_h;
+      const bool inside = iy >= 0 && iy < w.height;
+      rows[y] = inside ? block.in + iy * w.width * g.in_pixel : nullptr;
+      all = all && inside;
+    }
+    int64_t ox = 0;
+    for (; ox + kPixels <= w.out_w; ox += kPixels) {
+      if (all && ox >= whole.begin && ox + kPixels <= whole.end) {
+        Int8SquarePixels<V, kSigned, K, S, kPixels, false>(g, block, rows, oy, ox);
+      } else {
+        Int8SquarePixels<V, kSigned, K, S, kPixels, true>(g, block, rows, oy, ox);
       }
-    };
-    int64_t ox = whole.begin;
-    for (; ox + kPixels <= whole.end; ox += kPixels) four(ox);
-    if (ox < whole.end) four(whole.end - kPixels);  // over pixels that are done
-    for (ox = whole.end; ox < w.out_w; ++ox) Int8AnyPixels<V, kSigned, 1>(g, block, oy, ox);
+    }
+    // The last ones go over pixels that are done.
+    if (w.out_w - ox > 1 && w.out_w >= kPixels) {
+      Int8SquarePixels<V, kSigned, K, S, kPixels, true>(g, block, rows, oy, w.out_w - kPixels);
+    } else {
+      for (; ox < w.out_w; ++ox) Int8SquarePixels<V, kSigned, K, S, 1, true>(g, block, rows, oy, ox);
+    }
+  }
+}
+
+template <class V, bool kSigned>
+inline void Int8AnyRows(const Int8DepthwiseArgs& g, const Int8Block<V>& block) noexcept {
+  constexpr int kPixels = 4;
+  const Window& w = g.window;
+  for (int64_t oy = g.row0; oy < g.row1; ++oy) {
+    int64_t ox = 0;
+    for (; ox + kPixels <= w.out_w; ox += kPixels) Int8AnyPixels<V, kSigned, kPixels>(g, block, oy, ox);
+    for (; ox < w.out_w; ++ox) Int8AnyPixels<V, kSigned, 1>(g, block, oy, ox);
   }
 }
 
@@ -242,10 +250,13 @@ template <class V, bool kSigned>
 inline void Int8Channels(const Int8DepthwiseArgs& g, int64_t c, int64_t count) noexcept {
   const Int8Block<V> block(g, c, count);
   const Window& w = g.window;
-  const bool three = w.kernel_h == 3 && w.kernel_w == 3 && w.dilation_w == 1;
-  if (three && w.stride_w == 1) return Int8Rows<V, kSigned, 3, 1>(g, block);
-  if (three && w.stride_w == 2) return Int8Rows<V, kSigned, 3, 2>(g, block);
-  Int8Rows<V, kSigned, 0, 0>(g, block);
+  if (w.kernel_h == w.kernel_w && w.dilation_w == 1) {
+    if (w.kernel_w == 3 && w.stride_w == 1) return Int8SquareRows<V, kSigned, 3, 1>(g, block);
+    if (w.kernel_w == 3 && w.stride_w == 2) return Int8SquareRows<V, kSigned, 3, 2>(g, block);
+    if (w.kernel_w == 5 && w.stride_w == 1) return Int8SquareRows<V, kSigned, 5, 1>(g, block);
+    if (w.kernel_w == 5 && w.stride_w == 2) return Int8SquareRows<V, kSigned, 5, 2>(g, block);
+  }
+  Int8AnyRows<V, kSigned>(g, block);
 }
 
 // V, and types of half its channels for what is left of them, as PackInt8Depthwise halves its blocks.
@@ -261,10 +272,17 @@ inline void Int8Blocks(const Int8DepthwiseArgs& g, int64_t c) noexcept {
   }
 }
 
-template <class... V>
+template <class V, class... Halves>
 inline void Int8Depthwise(const Int8DepthwiseArgs& g) noexcept {
-  if (g.is_signed) return Int8Blocks<true, V...>(g, 0);
-  Int8Blocks<false, V...>(g, 0);
+  constexpr int64_t kSlabBytes = 256 * 1024;
+  Int8DepthwiseArgs slab = g;
+  EachSlab<V>(g.window, g.row0, g.row1, g.window.width * g.in_pixel, kSlabBytes,
+              [&](int64_t row0, int64_t row1) {
+                slab.row0 = row0;
+                slab.row1 = row1;
+                if (g.is_signed) return Int8Blocks<true, V, Halves...>(slab, 0);
+                Int8Blocks<false, V, Halves...>(slab, 0);
+              });
 }
 
 }  // namespace strop::engine
