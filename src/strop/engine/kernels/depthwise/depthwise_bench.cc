@@ -1,4 +1,5 @@
 // Each registered kernel on one thread over MobileNetV2's layers: float32, and bytes to bytes.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -44,9 +45,11 @@ void Float(benchmark::State& state, const DepthwiseKernel& kernel, const Layer& 
   }
   const Window w = WindowOf(l);
   const std::vector<float> weights(static_cast<size_t>(l.channels * l.kernel * l.kernel), 0.5f),
-      bias(static_cast<size_t>(l.channels), 0.25f),
-      in(static_cast<size_t>(l.size * l.size * l.channels), 1.0f);
-  std::vector<float> out(static_cast<size_t>(w.out_h * w.out_w * l.channels));
+      bias(static_cast<size_t>(l.channels), 0.25f);
+  const Tensor image = Tensor::New(DType::kF32, {l.size, l.size, l.channels});
+  const Tensor answer = Tensor::New(DType::kF32, {w.out_h, w.out_w, l.channels});
+  const auto in = image.As<float>(), out = answer.As<float>();
+  std::fill(in.begin(), in.end(), 1.0f);
   const Tensor packed = PackDepthwise(weights.data(), l.channels, l.kernel, l.kernel);
   DepthwiseArgs args;
   args.window = w;
@@ -74,8 +77,10 @@ void Int8(benchmark::State& state, const Int8DepthwiseKernel& kernel, const Laye
   }
   const Window w = WindowOf(l);
   const std::vector<int8_t> weights(static_cast<size_t>(l.channels * l.kernel * l.kernel), 2);
-  const std::vector<uint8_t> in(static_cast<size_t>(l.size * l.size * l.channels), 11);
-  std::vector<uint8_t> out(static_cast<size_t>(w.out_h * w.out_w * l.channels));
+  const Tensor image = Tensor::New(DType::kU8, {l.size, l.size, l.channels});
+  const Tensor answer = Tensor::New(DType::kU8, {w.out_h, w.out_w, l.channels});
+  const auto in = image.As<uint8_t>(), out = answer.As<uint8_t>();
+  std::fill(in.begin(), in.end(), uint8_t{11});
   const std::vector<float> scale(static_cast<size_t>(l.channels), 0.25f),
       offset(static_cast<size_t>(l.channels), 1);
   const PackedInt8Depthwise packed =

@@ -16,9 +16,6 @@ namespace strop::engine {
 template <class V>
 inline constexpr int64_t kPadOf = 16;
 
-template <class V>
-inline constexpr int64_t kSlabBytes = 512 * 1024;
-
 // Where a vector of channels begins, and of how many it is.
 template <class V, bool kPart>
 struct DepthwiseLanes {
@@ -195,7 +192,7 @@ template <class V, int K, int S>
 inline void Square(const DepthwiseArgs& g) noexcept {
   const Window& w = g.window;
   DepthwiseArgs slab = g;
-  EachSlab<V>(w, g.row0, g.row1, w.width * g.in_pixel * int64_t{sizeof(float)}, kSlabBytes<V>,
+  EachSlab<V>(w, g.row0, g.row1, w.width * g.in_pixel * int64_t{sizeof(float)},
               [&](int64_t row0, int64_t row1) {
                 slab.row0 = row0;
                 slab.row1 = row1;

@@ -274,15 +274,13 @@ inline void Int8Blocks(const Int8DepthwiseArgs& g, int64_t c) noexcept {
 
 template <class V, class... Halves>
 inline void Int8Depthwise(const Int8DepthwiseArgs& g) noexcept {
-  constexpr int64_t kSlabBytes = 256 * 1024;
   Int8DepthwiseArgs slab = g;
-  EachSlab<V>(g.window, g.row0, g.row1, g.window.width * g.in_pixel, kSlabBytes,
-              [&](int64_t row0, int64_t row1) {
-                slab.row0 = row0;
-                slab.row1 = row1;
-                if (g.is_signed) return Int8Blocks<true, V, Halves...>(slab, 0);
-                Int8Blocks<false, V, Halves...>(slab, 0);
-              });
+  EachSlab<V>(g.window, g.row0, g.row1, g.window.width * g.in_pixel, [&](int64_t row0, int64_t row1) {
+    slab.row0 = row0;
+    slab.row1 = row1;
+    if (g.is_signed) return Int8Blocks<true, V, Halves...>(slab, 0);
+    Int8Blocks<false, V, Halves...>(slab, 0);
+  });
 }
 
 }  // namespace strop::engine

@@ -63,23 +63,39 @@ inline void PatchesOfLast(const PatchesArgs& g) noexcept {
 template <class V>
 inline constexpr int64_t kStripBytes = 32 * 1024;
 
-// strip[height, width, channels] of the pixels from [y, x] on, every `dilation`-th row.
+// A row of pixels of a known number of channels (0: any).
+template <class V, class T, int kChannels>
+inline void FillPixels(const T* plane, int64_t plane_size, int64_t channels, int64_t count, T* out) noexcept {
+  const int64_t each = kChannels > 0 ? kChannels : channels;
+  for (int64_t i = 0; i < count; ++i, ++plane, out += each)
+    for (int64_t c = 0; c < each; ++c) std::memcpy(out + c, plane + c * plane_size, sizeof(T));
+}
+
+// Rows [first, kernel_h) of strip[kernel_h, width, channels]: the rows of the taps of the output row at `y`,
+// from pixel `x` on.
 template <class V, class T>
-inline void FillStrip(const PatchesArgs& g, int64_t y, int64_t x, int64_t width, T* strip) noexcept {
+inline void FillStrip(const PatchesArgs& g, int64_t first, int64_t y, int64_t x, int64_t width,
+                      T* strip) noexcept {
   const Window& w = g.window;
-  const T* in = static_cast<const T*>(g.in);
   const WindowSpan<V> ys = TapsInside<V>(y, w.kernel_h, w.dilation_h, w.height);
   const WindowSpan<V> xs = TapsInside<V>(x, width, 1, w.width);
-  for (int64_t ky = 0; ky < w.kernel_h; ++ky, strip += width * g.channels) {
-    const bool inside = ky >= ys.begin && ky < ys.end;
-    if (!inside || xs.begin > 0 || xs.end < width)
-      FillPad<V, T>(strip, width * g.channels, static_cast<T>(g.pad));
-    if (!inside) continue;
-    for (int64_t c = 0; c < g.channels; ++c) {
-      const T* from = in + (c * w.height + y + ky * w.dilation_h) * w.width;
-      for (int64_t i = xs.begin; i < xs.end; ++i)
-        std::memcpy(strip + i * g.channels + c, from + (x + i), sizeof(T));
+  const int64_t area = w.height * w.width, count = xs.end - xs.begin;
+  for (int64_t ky = first; ky < w.kernel_h; ++ky) {
+    T* out = strip + ky * width * g.channels;
+    if (ky < ys.begin || ky >= ys.end || count == 0) {
+      FillPad<V, T>(out, width * g.channels, static_cast<T>(g.pad));
+      continue;
     }
+    const T* from = static_cast<const T*>(g.in) + (y + ky * w.dilation_h) * w.width + x + xs.begin;
+    out = FillPad<V, T>(out, xs.begin * g.channels, static_cast<T>(g.pad));
+    if (g.channels == 3) {
+      FillPixels<V, T, 3>(from, area, 3, count, out);
+    } else if (g.channels == 1) {
+      V::Copy(out, from, count * static_cast<int64_t>(sizeof(T)));
+    } else {
+      FillPixels<V, T, 0>(from, area, g.channels, count, out);
+    }
+    FillPad<V, T>(out + count * g.channels, (width - xs.end) * g.channels, static_cast<T>(g.pad));
   }
 }
 
@@ -112,15 +128,23 @@ inline void PatchesOfFirst(const PatchesArgs& g) noexcept {
       ++p;
       continue;
     }
-    int64_t count = w.out_w - p % w.out_w;
-    if (count > g.p1 - p) count = g.p1 - p;
-    if (count > most) count = most;
-    const int64_t width = (count - 1) * w.stride_w + reach;
-    FillStrip<V, T>(g, y, x, width, strip);
+    const int64_t left = w.out_w - p % w.out_w;
+    const int64_t count = left < g.p1 - p ? (left < most ? left : most) : (g.p1 - p < most ? g.p1 - p : most);
+    // Of whole rows where they fit, so that the next row finds its own but the last ones.
+    const bool whole = most >= w.out_w && g.p1 - g.p0 >= w.out_w;
+    const int64_t from = whole ? -w.pad_left : x;
+    const int64_t width = ((whole ? w.out_w : count) - 1) * w.stride_w + reach;
+    const int64_t row = width * g.channels;
+    int64_t have = 0;
+    if (whole && p != g.p0 && w.dilation_h == 1 && w.stride_h < w.kernel_h) {
+      have = w.kernel_h - w.stride_h;
+      std::memmove(strip, strip + w.stride_h * row, static_cast<size_t>(have * row) * sizeof(T));
+    }
+    FillStrip<V, T>(g, have, y, from, width, strip);
     PatchesArgs rows = g;
     rows.window.dilation_h = 1;
     for (int64_t i = 0; i < count; ++i, out += g.out_row)
-      Patch<V, T>(rows, strip, width * g.channels, g.channels, 0, i * w.stride_w, out,
+      Patch<V, T>(rows, strip, row, g.channels, 0, x - from + i * w.stride_w, out,
                   WindowSpan<V>{0, w.kernel_h}, WindowSpan<V>{0, w.kernel_w});
     p += count;
   }
