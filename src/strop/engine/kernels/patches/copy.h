@@ -24,6 +24,13 @@ inline void Patch(const PatchesArgs& g, const T* in, int64_t row, int64_t pixel,
   const Window& w = g.window;
   const T pad = static_cast<T>(g.pad);
   const bool run = w.dilation_w == 1 && pixel == g.channels;
+  if (run && ys.end - ys.begin == w.kernel_h && xs.end - xs.begin == w.kernel_w) {
+    const int64_t count = w.kernel_w * g.channels;
+    const T* from = in + y * row + x * pixel;
+    for (int64_t ky = 0; ky < w.kernel_h; ++ky, from += w.dilation_h * row, out += count)
+      V::Copy(out, from, count * static_cast<int64_t>(sizeof(T)));
+    return;
+  }
   const int64_t before = xs.begin * g.channels, after = (w.kernel_w - xs.end) * g.channels;
   out = FillPad<V, T>(out, ys.begin * w.kernel_w * g.channels, pad);
   for (int64_t ky = ys.begin; ky < ys.end; ++ky) {
@@ -63,12 +70,29 @@ inline void PatchesOfLast(const PatchesArgs& g) noexcept {
 template <class V>
 inline constexpr int64_t kStripBytes = 32 * 1024;
 
-// A row of pixels of a known number of channels (0: any).
-template <class V, class T, int kChannels>
-inline void FillPixels(const T* plane, int64_t plane_size, int64_t channels, int64_t count, T* out) noexcept {
-  const int64_t each = kChannels > 0 ? kChannels : channels;
-  for (int64_t i = 0; i < count; ++i, ++plane, out += each)
-    for (int64_t c = 0; c < each; ++c) std::memcpy(out + c, plane + c * plane_size, sizeof(T));
+// A row of pixels of any channels.
+template <class V, class T>
+inline void FillPixels(const T* plane, int64_t area, int64_t channels, int64_t count, T* out) noexcept {
+  for (int64_t c = 0; c < channels; ++c, plane += area)
+    for (int64_t i = 0; i < count; ++i) std::memcpy(out + i * channels + c, plane + i, sizeof(T));
+}
+
+// Of three.
+template <class V, class T>
+inline void FillPixels3(const T* plane, int64_t area, int64_t count, T* out) noexcept {
+  const T *red = plane, *green = plane + area, *blue = plane + 2 * area;
+  int64_t i = 0;
+  if constexpr (sizeof(T) == 1) {  // a pixel a store, whose fourth byte the next one replaces
+    for (; i + 1 < count; ++i) {
+      const uint32_t pixel =
+          red[i] | static_cast<uint32_t>(green[i]) << 8 | static_cast<uint32_t>(blue[i]) << 16;
+      std::memcpy(out + 3 * i, &pixel, sizeof pixel);
+    }
+  }
+  for (; i < count; ++i) {
+    const T pixel[3] = {red[i], green[i], blue[i]};
+    std::memcpy(out + 3 * i, pixel, sizeof pixel);
+  }
 }
 
 // Rows [first, kernel_h) of strip[kernel_h, width, channels]: the rows of the taps of the output row at `y`,
@@ -89,11 +113,11 @@ inline void FillStrip(const PatchesArgs& g, int64_t first, int64_t y, int64_t x,
     const T* from = static_cast<const T*>(g.in) + (y + ky * w.dilation_h) * w.width + x + xs.begin;
     out = FillPad<V, T>(out, xs.begin * g.channels, static_cast<T>(g.pad));
     if (g.channels == 3) {
-      FillPixels<V, T, 3>(from, area, 3, count, out);
+      FillPixels3<V, T>(from, area, count, out);
     } else if (g.channels == 1) {
       V::Copy(out, from, count * static_cast<int64_t>(sizeof(T)));
     } else {
-      FillPixels<V, T, 0>(from, area, g.channels, count, out);
+      FillPixels<V, T>(from, area, g.channels, count, out);
     }
     FillPad<V, T>(out + count * g.channels, (width - xs.end) * g.channels, static_cast<T>(g.pad));
   }
