@@ -55,7 +55,7 @@ inline WindowSpan<V> WholeOutputs(int64_t out, int64_t stride, int64_t pad, int6
 // with 2 MiB of L2).
 template <class V, class Each>
 inline void EachSlab(const Window& w, int64_t row0, int64_t row1, int64_t row_bytes, Each each) noexcept {
-  constexpr int64_t kResident = 1024 * 1024, kSlab = 128 * 1024;
+  constexpr int64_t kResident = 1 << 20, kSlab = 1 << 17;
   if ((row1 - row0) * w.stride_h * row_bytes <= kResident) return each(row0, row1);
   const int64_t rows = (kSlab / row_bytes - (w.kernel_h - 1) * w.dilation_h - 1) / w.stride_h + 1;
   const int64_t step = rows < 1 ? 1 : rows;

@@ -68,7 +68,7 @@ inline void PatchesOfLast(const PatchesArgs& g) noexcept {
 
 // A window of the image's rows, channels last and with its padding.
 template <class V>
-inline constexpr int64_t kStripBytes = 32 * 1024;
+inline constexpr int64_t kStripBytes = 1 << 15;
 
 // A row of pixels of any channels.
 template <class V, class T>

@@ -23,8 +23,11 @@ struct Ymm {
     } else if (bytes >= 4) {
       std::memcpy(out, in, 4);
       std::memcpy(out + bytes - 4, in + bytes - 4, 4);
-    } else {
-      for (int64_t i = 0; i < bytes; ++i) out[i] = in[i];
+    } else if (bytes >= 2) {
+      std::memcpy(out, in, 2);
+      std::memcpy(out + bytes - 2, in + bytes - 2, 2);
+    } else if (bytes == 1) {
+      std::memcpy(out, in, 1);
     }
   }
   static void Move32(uint8_t* out, const uint8_t* in) noexcept {

@@ -16,10 +16,11 @@ struct Bytes {
       return TransposePlain<Bytes>(in, in_row, rows, columns, out, out_row);
     __m128i tile[16];
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) tile[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i * in_row));
+    for (int64_t i = 0; i < 16; ++i)
+      tile[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i * in_row));
     TransposeBytes16(tile);
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + j * out_row), tile[j]);
+    for (int64_t j = 0; j < 16; ++j) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + j * out_row), tile[j]);
   }
 };
 
@@ -36,29 +37,29 @@ struct Words {
     __m256 a[8], b[8];
     const __m256i mask = Mask(columns);
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i)
+    for (int64_t i = 0; i < 8; ++i)
       a[i] = i < rows ? _mm256_maskload_ps(reinterpret_cast<const float*>(in + i * in_row), mask)
                       : _mm256_setzero_ps();
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {  // pairs of rows, in each half of a register
+    for (int64_t i = 0; i < 4; ++i) {  // pairs of rows, in each half of a register
       b[2 * i] = _mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]);
       b[2 * i + 1] = _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]);
     }
 #pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {  // fours of rows
+    for (int64_t i = 0; i < 8; i += 4) {  // fours of rows
       a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
       a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
       a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
       a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
     }
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
+    for (int64_t j = 0; j < 4; ++j) {
       b[j] = _mm256_permute2f128_ps(a[j], a[j + 4], 0x20);
       b[j + 4] = _mm256_permute2f128_ps(a[j], a[j + 4], 0x31);
     }
     const __m256i part = Mask(rows);
 #pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) {
+    for (int64_t j = 0; j < 8; ++j) {
       if (j >= columns) return;
       _mm256_maskstore_ps(reinterpret_cast<float*>(out + j * out_row), part, b[j]);
     }

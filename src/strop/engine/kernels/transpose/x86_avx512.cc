@@ -16,11 +16,11 @@ struct Bytes {
     const auto mask = static_cast<__mmask16>((1u << columns) - 1),
                part = static_cast<__mmask16>((1u << rows) - 1);
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i)
+    for (int64_t i = 0; i < 16; ++i)
       tile[i] = i < rows ? _mm_maskz_loadu_epi8(mask, in + i * in_row) : _mm_setzero_si128();
     TransposeBytes16(tile);
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j) {
+    for (int64_t j = 0; j < 16; ++j) {
       if (j >= columns) return;
       _mm_mask_storeu_epi8(out + j * out_row, part, tile[j]);
     }
@@ -36,22 +36,22 @@ struct Words {
     const auto mask = static_cast<__mmask16>((1u << columns) - 1),
                part = static_cast<__mmask16>((1u << rows) - 1);
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i)
+    for (int64_t i = 0; i < 16; ++i)
       a[i] = i < rows ? _mm512_maskz_loadu_epi32(mask, in + i * in_row) : _mm512_setzero_si512();
 #pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {  // pairs of rows, in each quarter of a register
+    for (int64_t i = 0; i < 16; i += 2) {  // pairs of rows, in each quarter of a register
       b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
       b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {  // fours of rows: a[i + c] has columns c, c + 4, c + 8 and c + 12
+    for (int64_t i = 0; i < 16; i += 4) {  // fours of rows: a[i + c] has columns c, c + 4, c + 8 and c + 12
       a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
       a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
       a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
       a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
     }
 #pragma GCC unroll 4
-    for (int c = 0; c < 4; ++c) {  // quarters to their places
+    for (int64_t c = 0; c < 4; ++c) {  // quarters to their places
       const __m512i even0 = _mm512_shuffle_i32x4(a[c], a[c + 4], 0x88);
       const __m512i even1 = _mm512_shuffle_i32x4(a[c + 8], a[c + 12], 0x88);
       const __m512i odd0 = _mm512_shuffle_i32x4(a[c], a[c + 4], 0xdd);
@@ -62,7 +62,7 @@ struct Words {
       b[c + 12] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
     }
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j) {
+    for (int64_t j = 0; j < 16; ++j) {
       if (j >= columns) return;
       _mm512_mask_storeu_epi32(out + j * out_row, part, b[j]);
     }
