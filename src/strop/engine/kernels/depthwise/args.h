@@ -9,8 +9,8 @@ namespace strop::engine {
 
 // Rows [row0, row1) of the depthwise convolution of one channels-last image:
 //   out[oy, ox, c] = clamp(bias[c] + sum over the taps inside of in[tap, c] · weight[tap, c], low, high)
-// in float32; a tap in the padding adds nothing, and NaN stays NaN. Two calls may write different rows, or
-// different channels, at the same time.
+// in float32; weights are finite, so that a tap in the padding adds nothing, and NaN stays NaN. Two calls may
+// write different rows, or different channels, at the same time.
 struct DepthwiseArgs {
   Window window;
   int64_t channels = 0;            // from 1 up
