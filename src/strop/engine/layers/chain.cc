@@ -72,17 +72,18 @@ class Growth {
 
   // The value is the chain's to hide.
   void BeginAt(const std::string& value) {
+    hidden_ = value;
+    if (!search_.IsFloat(value)) return;
     chain_.inputs = {{value, std::nullopt}};
     chain_.answer = {Kind::kInput, 0, 0, {}};
     made_[value] = chain_.answer;
-    hidden_ = value;
   }
 
   // Adds the node and what follows it as far as it goes, and cuts it where nothing outside reads an inner
   // value.
   std::optional<Chain> Grow(std::set<size_t> pending) {
     std::optional<Chain> longest;
-    while (!pending.empty() && chain_.nodes.size() < kMostNodes && !chain_.quantized) {
+    while (!pending.empty() && chain_.nodes.size() < kMostNodes) {
       const size_t index = *pending.begin();
       pending.erase(pending.begin());
       if (Contains(index)) continue;
@@ -94,7 +95,7 @@ class Growth {
       chain_.nodes.push_back(index);
       chain_.output = search_.node(index).outputs[0];
       made_[chain_.output] = chain_.answer;
-      if (Closed()) longest = chain_;
+      if (Closed() && !EndsInReturn()) longest = chain_;
       const std::vector<size_t>& readers = search_.Consumers(chain_.output);
       pending.insert(readers.begin(), readers.end());
     }
@@ -107,6 +108,13 @@ class Growth {
     return std::find(chain_.nodes.begin(), chain_.nodes.end(), node) != chain_.nodes.end();
   }
 
+  // Numbers that stand behind bytes are for whatever reads the bytes to make.
+  bool EndsInReturn() const {
+    if (chain_.quantized) return false;
+    if (chain_.instructions.empty()) return !hidden_.empty() && !search_.IsFloat(hidden_);
+    return chain_.instructions.back().op == ChainOp::kBytes;
+  }
+
   bool Closed() const {
     const auto hides = [&](const std::string& value) {
       const std::vector<size_t>& readers = search_.Consumers(value);
@@ -114,6 +122,9 @@ class Growth {
              std::all_of(readers.begin(), readers.end(), [&](size_t node) { return Contains(node); });
     };
     if (!hidden_.empty() && !hides(hidden_)) return false;
+    // Read as two different numbers, the first input would be one from outside too.
+    for (size_t i = 1; i < chain_.inputs.size(); ++i)
+      if (chain_.inputs[i].value == hidden_) return false;
     return std::all_of(chain_.nodes.begin(), chain_.nodes.end(), [&](size_t node) {
       const std::string& value = search_.node(node).outputs[0];
       return value == chain_.output || hides(value);
@@ -138,8 +149,7 @@ class Growth {
 
   ChainOperand Input(const std::string& value, std::optional<Quantization> integers) {
     for (size_t i = 0; i < chain_.inputs.size(); ++i)
-      if (chain_.inputs[i].value == value && chain_.inputs[i].integers.has_value() == integers.has_value() &&
-          !integers)
+      if (chain_.inputs[i].value == value && chain_.inputs[i].integers == integers)
         return {Kind::kInput, i, 0, {}};
     chain_.inputs.push_back({value, integers});
     return {Kind::kInput, chain_.inputs.size() - 1, 0, {}};
@@ -183,6 +193,7 @@ class Growth {
     for (size_t i = 1; i < node.outputs.size(); ++i)
       if (!node.outputs[i].empty()) return false;
     if (node.op == "DequantizeLinear") return AddDequantizer(index);
+    if (chain_.quantized) return false;
     if (node.op == "QuantizeLinear") return AddQuantizer(index);
     if (!search_.IsFloat(node.outputs[0]) || node.inputs.empty()) return false;
     const std::optional<ChainOperand> a = Operand(node.inputs[0]);
@@ -215,9 +226,19 @@ class Growth {
 
   bool AddDequantizer(size_t index) {
     if (search_.node(index).Int("block_size", 0) != 0) return false;
+    if (chain_.quantized) return AddReturn(index);
     const std::optional<ChainOperand> bytes = Bytes(index);
     if (bytes) chain_.answer = *bytes;
     return bytes.has_value();
+  }
+
+  // Back from the bytes that the chain has just made.
+  bool AddReturn(size_t index) {
+    if (search_.node(index).inputs[0] != chain_.output || search_.Dequantization(index) != chain_.quantized)
+      return false;
+    chain_.answer = Emit({.op = ChainOp::kBytes, .a = chain_.answer, .bytes = *chain_.quantized});
+    chain_.quantized.reset();
+    return true;
   }
 
   bool AddQuantizer(size_t index) {
@@ -360,7 +381,8 @@ bool Chain::of_rows() const {
 
 std::optional<Chain> FindChainFrom(const Search& search, const std::string& value) {
   const ValueInfo* shape = search.Value(value);
-  if (shape == nullptr || !shape->has_shape || shape->dtype != DType::kF32) return std::nullopt;
+  if (shape == nullptr || !shape->has_shape || (shape->dtype != DType::kF32 && !IsByte(shape->dtype)))
+    return std::nullopt;
   Growth growth(search, *shape);
   growth.BeginAt(value);
   const std::vector<size_t>& readers = search.Consumers(value);

@@ -20,6 +20,7 @@ enum class ChainOp {
   kBinary,
   kClip,
   kLeaky,
+  kBytes,
   kLayerNorm,
   kRmsNorm,
   kSoftmax
@@ -41,6 +42,7 @@ struct ChainInstruction {
   BinaryOp binary = BinaryOp::kAdd;
   ChainOperand a = {}, b = {};
   float low = 0, high = 0;            // of kClip; low: the slope of kLeaky, the epsilon of a norm
+  Quantization bytes = {};            // of kBytes: to bytes and back
   std::string gamma = {}, beta = {};  // of a norm: initializers of a row; beta may be empty
 };
 
@@ -64,8 +66,8 @@ struct STROP_API Chain {
   bool of_rows() const;
 };
 
-// The longest chain of free nodes that begins at `value` (float32, inputs[0]) and whose inner values nothing
-// else reads; nothing: not even one node.
+// The longest chain of free nodes that begins at `value` (inputs[0]; float32, or bytes that a DequantizeLinear
+// reads) and whose inner values nothing else reads; nothing: not even one node.
 STROP_API std::optional<Chain> FindChainFrom(const Search& search, const std::string& value);
 
 std::unique_ptr<Step> MakeChainStep(const LayerBuild& build, const Chain& chain);

@@ -1,7 +1,9 @@
 #include "strop/engine/layers/chain_program.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 namespace strop::engine {
@@ -53,6 +55,7 @@ ChainProgram::ChainProgram(const model::Graph& graph, const Chain& chain, Isa is
       rows.values.insert(rows.values.end(), row.begin(), row.end());
   }
   stride_ = (block_ + kBufferUnit - 1) / kBufferUnit * kBufferUnit;
+  Tabulate();
 }
 
 // Gives each dequantized input and each answer a buffer until its last reader, which may answer in it.
@@ -123,6 +126,9 @@ const float* ChainProgram::Pointer(const Block& block, const Place& place) const
 
 void ChainProgram::Run(std::span<const void* const> inputs, void* answer, int64_t begin, int64_t count,
                        float* scratch) const noexcept {
+  if (!table_.empty())
+    return kernels_.look_up(table_.data(), static_cast<const uint8_t*>(inputs[0]), static_cast<uint8_t*>(answer),
+                            count);
   for (int64_t at = 0; at < count;) {
     const int64_t row = (begin + at) / n_, column = (begin + at) % n_;
     const int64_t most = block_ < n_ ? n_ - column : block_;
@@ -162,6 +168,8 @@ void ChainProgram::Execute(const Code& code, const Block& block, float* out) con
       return kernels_.clip(code.what.low, code.what.high, a, out, block.count);
     case ChainOp::kLeaky:
       return kernels_.leaky(code.what.low, a, out, block.count);
+    case ChainOp::kBytes:
+      return ToBytesAndBack(code.what.bytes, block.count, a, out);
     case ChainOp::kBinary:
       if (a == nullptr) return kernels_.scalar_binary(code.what.binary, code.a.scalar, b, out, block.count);
       if (b == nullptr) return kernels_.binary_scalar(code.what.binary, a, code.b.scalar, out, block.count);
@@ -169,6 +177,30 @@ void ChainProgram::Execute(const Code& code, const Block& block, float* out) con
     default:
       return ExecuteRows(code, block, a, out);
   }
+}
+
+void ChainProgram::ToBytesAndBack(const Quantization& bytes, int64_t count, const float* a,
+                                  float* out) const noexcept {
+  constexpr int64_t kSome = 256;
+  alignas(64) std::array<uint8_t, kSome> some;
+  const bool is_signed = bytes.dtype == DType::kI8;
+  for (int64_t at = 0; at < count; at += kSome) {
+    const int64_t n = std::min(kSome, count - at);
+    kernels_.quantize(a + at, bytes.scale, bytes.zero, is_signed, some.data(), n);
+    kernels_.dequantize(some.data(), is_signed, bytes.zero, bytes.scale, out + at, n);
+  }
+}
+
+// One input of bytes and one answer of bytes, with nothing else that differs from element to element: every byte
+// has its answer.
+void ChainProgram::Tabulate() {
+  if (by_rows_ || !quantized_ || loads_.size() != 1 || !loads_[0].integers) return;
+  std::vector<uint8_t> every(256), answers(256);
+  std::iota(every.begin(), every.end(), uint8_t{0});
+  std::vector<float> scratch(scratch_floats() + kBufferUnit);
+  const std::array<const void*, 1> inputs{every.data()};
+  Run(inputs, answers.data(), 0, 256, scratch.data());
+  table_ = std::move(answers);
 }
 
 void ChainProgram::ExecuteRows(const Code& code, const Block& block, const float* a,

@@ -68,6 +68,8 @@ class ChainProgram {
   const float* Pointer(const Block& block, const Place& place) const noexcept;
   void RunBlock(const Block& block, void* answer) const noexcept;
   void Execute(const Code& code, const Block& block, float* out) const noexcept;
+  void ToBytesAndBack(const Quantization& bytes, int64_t count, const float* a, float* out) const noexcept;
+  void Tabulate();
   void ExecuteRows(const Code& code, const Block& block, const float* a, float* out) const noexcept;
 
   const ElementwiseKernels& kernels_;
@@ -81,6 +83,7 @@ class ChainProgram {
   std::vector<Load> loads_;
   std::vector<Code> codes_;
   std::vector<Rows> rows_;
+  std::vector<uint8_t> table_;  // of every byte, where the chain is a function of one
   Place answer_;
   std::optional<Quantization> quantized_;
 };

@@ -31,7 +31,8 @@ class Match {
     TakeIntegers();
     if (!TakeOperands(node)) return std::nullopt;
     TakeClamp();
-    if (!TakeQuantizer()) TakeChain();
+    TakeQuantizer();
+    TakeChain();
     if (!layer_.integers && TouchesQuantizer()) return std::nullopt;
     std::sort(layer_.nodes.begin(), layer_.nodes.end());
     return layer_;
@@ -94,12 +95,11 @@ class Match {
   }
 
   // The kernels of integers answer integers themselves.
-  bool TakeQuantizer() {
+  void TakeQuantizer() {
     const size_t quantizer = layer_.integers ? search_.Next(layer_.output, "QuantizeLinear") : kNoNode;
-    if (quantizer == kNoNode) return false;
+    if (quantizer == kNoNode) return;
     layer_.integers->output = search_.QuantizationInto(quantizer);
     if (layer_.integers->output) Append(quantizer);
-    return true;
   }
 
   // Elementwise: the rows of an image in memory are not those of its shape.

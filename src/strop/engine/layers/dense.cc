@@ -38,7 +38,8 @@ class Match {
       layer_.relu = true;
       Append(relu);
     }
-    if (!TakeQuantizer()) TakeChain();
+    TakeQuantizer();
+    TakeChain();
     if (!layer_.integers && TouchesQuantizer()) return std::nullopt;
     std::sort(layer_.nodes.begin(), layer_.nodes.end());
     return layer_;
@@ -109,12 +110,11 @@ class Match {
   }
 
   // The kernels of integers answer integers themselves.
-  bool TakeQuantizer() {
+  void TakeQuantizer() {
     const size_t quantizer = layer_.integers ? Next("QuantizeLinear") : kNoNode;
-    if (quantizer == kNoNode) return false;
+    if (quantizer == kNoNode) return;
     layer_.integers->output = search_.QuantizationInto(quantizer);
     if (layer_.integers->output) Append(quantizer);
-    return true;
   }
 
   void TakeChain() {

@@ -91,7 +91,7 @@ class DenseStep : public Step {
     void* const c = program_ ? memory.blocks.data() : out[0].data();
     pool_.Run(grid.rows * grid.columns,
               [&](int64_t index) { product_->Multiply(m, in[0].data(), c, grid, index); });
-    if (program_) Finish(memory, 0, static_cast<const float*>(c), 0, m, in, out[0]);
+    if (program_) Finish(memory, 0, c, 0, m, in, out[0]);
   }
 
  private:
@@ -137,7 +137,7 @@ class DenseStep : public Step {
   }
 
   // The chain over rows of the product.
-  void Finish(Memory& memory, int64_t part, const float* block, int64_t row, int64_t rows,
+  void Finish(Memory& memory, int64_t part, const void* block, int64_t row, int64_t rows,
               std::span<const Tensor> in, const Tensor& out) const noexcept {
     const std::span<const void*> pointers(memory.pointers.data() + part * static_cast<int64_t>(in.size()),
                                           in.size());

@@ -14,6 +14,8 @@ struct STROP_API Quantization {
   DType dtype = DType::kU8;
   float scale = 1;
   int32_t zero = 0;
+
+  bool operator==(const Quantization&) const = default;
 };
 
 // What a layer of integers has besides: its input and weights come from DequantizeLinear, and its answer may

@@ -40,6 +40,8 @@ struct ElementwiseFunctions {
   // round(x / scale) + zero, half to even, saturated; 0 where x / scale is NaN, as the reference evaluator
   // has it.
   void (*quantize)(const float* x, float scale, int32_t zero, bool is_signed, void* q, int64_t n) noexcept;
+  // y[i] = table[x[i]] of 256 bytes; y may be x.
+  void (*look_up)(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t n) noexcept;
 };
 
 }  // namespace strop::engine

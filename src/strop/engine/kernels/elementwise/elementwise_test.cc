@@ -375,6 +375,22 @@ TEST_P(ElementwiseTest, DequantizeIsExact) {
   }
 }
 
+TEST_P(ElementwiseTest, LooksUpEveryByte) {
+  std::vector<uint8_t> table(256), x(256 + kMostElements);
+  for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<uint8_t>(i * 167 + 13);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint8_t>(i * 91);
+  for (size_t n = 0; n <= x.size(); ++n) {
+    std::vector<uint8_t> y(n + 2, 77);
+    GetParam()->look_up(table.data(), x.data(), y.data() + 1, static_cast<int64_t>(n));
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(y[i + 1], table[x[i]]) << i << " of " << n;
+    ASSERT_EQ(y[0], 77);
+    ASSERT_EQ(y[n + 1], 77);
+  }
+  std::vector<uint8_t> own = x;
+  GetParam()->look_up(table.data(), own.data(), own.data(), static_cast<int64_t>(own.size()));
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(own[i], table[x[i]]);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ElementwiseTest, testing::ValuesIn([] {
                            std::vector<const ElementwiseKernels*> all;
                            for (const ElementwiseKernels& kernels : AllElementwiseKernels())

@@ -75,6 +75,8 @@ struct FloatLane {
   static void StoreBytes(uint8_t* p, Int x) noexcept { *p = static_cast<uint8_t>(x); }
   static void StorePartBytes(uint8_t* p, int64_t, Int x) noexcept { StoreBytes(p, x); }
 
+  static int64_t LookUp(const uint8_t*, const uint8_t*, uint8_t*, int64_t) noexcept { return 0; }
+
   static float SumLanes(Reg x) noexcept { return x; }
   static float MaxLanes(Reg x) noexcept { return x; }
 

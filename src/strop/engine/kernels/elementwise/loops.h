@@ -147,9 +147,15 @@ inline void QuantizeLanes(const float* x, float scale, int32_t zero, bool is_sig
 }
 
 template <class V>
+inline void LookUpLanes(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t n) noexcept {
+  for (int64_t at = V::LookUp(table, x, y, n); at < n; ++at) y[at] = table[x[at]];
+}
+
+template <class V>
 constexpr ElementwiseFunctions ElementwiseLanes() noexcept {
   return {UnaryLanes<V>,        ClipLanes<V>,         LeakyLanes<V>,      BinaryLanes<V>,
-          BinaryScalarLanes<V>, ScalarBinaryLanes<V>, DequantizeLanes<V>, QuantizeLanes<V>};
+          BinaryScalarLanes<V>, ScalarBinaryLanes<V>, DequantizeLanes<V>, QuantizeLanes<V>,
+          LookUpLanes<V>};
 }
 
 }  // namespace strop::engine

@@ -84,6 +84,26 @@ struct FloatZmm {
     _mm512_mask_cvtepi32_storeu_epi8(p, PartMask(count), x);
   }
 
+  // Whole vectors of bytes by a table; answers how many bytes they were. The table is 128 words, found by the
+  // byte's upper seven bits; the lowest says which half of the word it is.
+  static int64_t LookUp(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t n) noexcept {
+    __m512i words[4];
+    for (int i = 0; i < 4; ++i) words[i] = _mm512_loadu_si512(table + 64 * i);
+    const __m512i one = _mm512_set1_epi16(1), half = _mm512_set1_epi16(64);
+    int64_t at = 0;
+    for (; at + 32 <= n; at += 32) {
+      const __m512i bytes =
+          _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + at)));
+      const __m512i index = _mm512_srli_epi16(bytes, 1);
+      const __m512i low = _mm512_permutex2var_epi16(words[0], index, words[1]);
+      const __m512i high = _mm512_permutex2var_epi16(words[2], index, words[3]);
+      const __m512i word = _mm512_mask_blend_epi16(_mm512_test_epi16_mask(index, half), low, high);
+      const __m512i shift = _mm512_slli_epi16(_mm512_and_si512(bytes, one), 3);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + at), _mm512_cvtepi16_epi8(_mm512_srlv_epi16(word, shift)));
+    }
+    return at;
+  }
+
   static float SumLanes(Reg x) noexcept { return _mm512_reduce_add_ps(x); }
   static float MaxLanes(Reg x) noexcept { return _mm512_reduce_max_ps(x); }
 
