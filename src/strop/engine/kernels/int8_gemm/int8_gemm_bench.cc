@@ -12,7 +12,8 @@ namespace strop::engine {
 namespace {
 
 constexpr GemmShape kShapes[] = {{1, 1024, 1024},  {128, 384, 384},   {128, 1536, 384},
-                                 {128, 384, 1536}, {512, 1024, 1024}, {3136, 64, 576}};
+                                 {128, 384, 1536}, {512, 1024, 1024}, {3136, 64, 576},
+                                 {784, 128, 1152}, {196, 256, 2304},  {49, 512, 4608}};
 
 std::string At(const GemmShape& shape) {
   return "/" + std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" + std::to_string(shape.k);
