@@ -61,7 +61,8 @@ TEST(Session, LayersOfIntegersAnswerAsTheReferenceAtAnyBatch) {
       const model::Graph graph = TwoInt8Layers(bytes, weights);
       const auto session = Session::Make(graph, With("strop"));
       const std::vector<LayerPlan> plan = session->plan();
-      const auto first = std::find_if(plan.begin(), plan.end(), [](const LayerPlan& layer) { return layer.layer == "matmul"; });
+      const auto first = std::find_if(plan.begin(), plan.end(),
+                                      [](const LayerPlan& layer) { return layer.layer == "matmul"; });
       ASSERT_NE(first, plan.end());
       EXPECT_EQ(first->bits, 8);
       EXPECT_THAT(first->kernel, testing::StartsWith("gemm_u8s8"));

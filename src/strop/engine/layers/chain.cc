@@ -94,7 +94,7 @@ class Growth {
       }
       chain_.nodes.push_back(index);
       chain_.output = search_.node(index).outputs[0];
-      made_[chain_.output] = chain_.answer;
+      if (!chain_.quantized) made_[chain_.output] = chain_.answer;
       if (Closed() && !EndsInReturn()) longest = chain_;
       const std::vector<size_t>& readers = search_.Consumers(chain_.output);
       pending.insert(readers.begin(), readers.end());
@@ -169,7 +169,8 @@ class Growth {
   std::optional<ChainOperand> Bytes(size_t dequantizer) {
     const std::string& value = search_.node(dequantizer).inputs[0];
     const std::optional<Quantization> integers = search_.Dequantization(dequantizer);
-    if (!integers || search_.Constant(value) != nullptr || !SameAsChain(value)) return std::nullopt;
+    if (!integers || search_.Constant(value) != nullptr || !SameAsChain(value) || bytes_.contains(value))
+      return std::nullopt;
     return Input(value, integers);
   }
 
@@ -192,8 +193,8 @@ class Growth {
     if (!node.domain.empty() || node.outputs.empty() || !SameAsChain(node.outputs[0])) return false;
     for (size_t i = 1; i < node.outputs.size(); ++i)
       if (!node.outputs[i].empty()) return false;
+    chain_.quantized.reset();
     if (node.op == "DequantizeLinear") return AddDequantizer(index);
-    if (chain_.quantized) return false;
     if (node.op == "QuantizeLinear") return AddQuantizer(index);
     if (!search_.IsFloat(node.outputs[0]) || node.inputs.empty()) return false;
     const std::optional<ChainOperand> a = Operand(node.inputs[0]);
@@ -226,27 +227,24 @@ class Growth {
 
   bool AddDequantizer(size_t index) {
     if (search_.node(index).Int("block_size", 0) != 0) return false;
-    if (chain_.quantized) return AddReturn(index);
+    if (const auto own = bytes_.find(search_.node(index).inputs[0]); own != bytes_.end()) {
+      if (search_.Dequantization(index) != own->second.second) return false;
+      chain_.answer = Emit({.op = ChainOp::kBytes, .a = own->second.first, .bytes = own->second.second});
+      return true;
+    }
     const std::optional<ChainOperand> bytes = Bytes(index);
     if (bytes) chain_.answer = *bytes;
     return bytes.has_value();
   }
 
-  // Back from the bytes that the chain has just made.
-  bool AddReturn(size_t index) {
-    if (search_.node(index).inputs[0] != chain_.output || search_.Dequantization(index) != chain_.quantized)
-      return false;
-    chain_.answer = Emit({.op = ChainOp::kBytes, .a = chain_.answer, .bytes = *chain_.quantized});
-    chain_.quantized.reset();
-    return true;
-  }
-
   bool AddQuantizer(size_t index) {
-    chain_.quantized = search_.QuantizationInto(index);
-    if (!chain_.quantized) return false;
+    const std::optional<Quantization> into = search_.QuantizationInto(index);
+    if (!into) return false;
     const std::optional<ChainOperand> a = Operand(search_.node(index).inputs[0]);
     if (!a || (a->kind != Kind::kInput && a->kind != Kind::kAnswer)) return false;
     chain_.answer = *a;
+    chain_.quantized = into;
+    bytes_.insert({search_.node(index).outputs[0], {*a, *into}});
     return true;
   }
 
@@ -321,6 +319,8 @@ class Growth {
   const ValueInfo& shape_;
   Chain chain_;
   std::map<std::string, ChainOperand> made_;
+  std::map<std::string, std::pair<ChainOperand, Quantization>>
+      bytes_;  // made, and the numbers that they stand for
   std::string hidden_;
 };
 

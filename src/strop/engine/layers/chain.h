@@ -66,8 +66,8 @@ struct STROP_API Chain {
   bool of_rows() const;
 };
 
-// The longest chain of free nodes that begins at `value` (inputs[0]; float32, or bytes that a DequantizeLinear
-// reads) and whose inner values nothing else reads; nothing: not even one node.
+// The longest chain of free nodes that begins at `value` (inputs[0]; float32, or bytes that a
+// DequantizeLinear reads) and whose inner values nothing else reads; nothing: not even one node.
 STROP_API std::optional<Chain> FindChainFrom(const Search& search, const std::string& value);
 
 std::unique_ptr<Step> MakeChainStep(const LayerBuild& build, const Chain& chain);

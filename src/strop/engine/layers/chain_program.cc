@@ -127,8 +127,8 @@ const float* ChainProgram::Pointer(const Block& block, const Place& place) const
 void ChainProgram::Run(std::span<const void* const> inputs, void* answer, int64_t begin, int64_t count,
                        float* scratch) const noexcept {
   if (!table_.empty())
-    return kernels_.look_up(table_.data(), static_cast<const uint8_t*>(inputs[0]), static_cast<uint8_t*>(answer),
-                            count);
+    return kernels_.look_up(table_.data(), static_cast<const uint8_t*>(inputs[0]),
+                            static_cast<uint8_t*>(answer), count);
   for (int64_t at = 0; at < count;) {
     const int64_t row = (begin + at) / n_, column = (begin + at) % n_;
     const int64_t most = block_ < n_ ? n_ - column : block_;
@@ -191,8 +191,8 @@ void ChainProgram::ToBytesAndBack(const Quantization& bytes, int64_t count, cons
   }
 }
 
-// One input of bytes and one answer of bytes, with nothing else that differs from element to element: every byte
-// has its answer.
+// One input of bytes and one answer of bytes, with nothing else that differs from element to element: every
+// byte has its answer.
 void ChainProgram::Tabulate() {
   if (by_rows_ || !quantized_ || loads_.size() != 1 || !loads_[0].integers) return;
   std::vector<uint8_t> every(256), answers(256);

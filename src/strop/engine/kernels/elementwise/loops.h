@@ -153,9 +153,8 @@ inline void LookUpLanes(const uint8_t* table, const uint8_t* x, uint8_t* y, int6
 
 template <class V>
 constexpr ElementwiseFunctions ElementwiseLanes() noexcept {
-  return {UnaryLanes<V>,        ClipLanes<V>,         LeakyLanes<V>,      BinaryLanes<V>,
-          BinaryScalarLanes<V>, ScalarBinaryLanes<V>, DequantizeLanes<V>, QuantizeLanes<V>,
-          LookUpLanes<V>};
+  return {UnaryLanes<V>,        ClipLanes<V>,       LeakyLanes<V>,    BinaryLanes<V>, BinaryScalarLanes<V>,
+          ScalarBinaryLanes<V>, DequantizeLanes<V>, QuantizeLanes<V>, LookUpLanes<V>};
 }
 
 }  // namespace strop::engine

@@ -99,7 +99,8 @@ struct FloatZmm {
       const __m512i high = _mm512_permutex2var_epi16(words[2], index, words[3]);
       const __m512i word = _mm512_mask_blend_epi16(_mm512_test_epi16_mask(index, half), low, high);
       const __m512i shift = _mm512_slli_epi16(_mm512_and_si512(bytes, one), 3);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + at), _mm512_cvtepi16_epi8(_mm512_srlv_epi16(word, shift)));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + at),
+                          _mm512_cvtepi16_epi8(_mm512_srlv_epi16(word, shift)));
     }
     return at;
   }
