@@ -333,23 +333,35 @@ void GraphSession::Forget(Slot& slot) const {
 }
 
 void GraphSession::RunSteps(Slot& slot) {
+  const auto foreign = [](const Wired& wired) { return wired.step->plan.kernel == "openvino"; };
+  for (size_t at = 0; at < steps_.size();) {
+    const auto next = std::find_if(steps_.begin() + static_cast<ptrdiff_t>(at), steps_.end(), foreign);
+    const auto end = static_cast<size_t>(next - steps_.begin());
+    if (at < end) {
+      const ThreadPool::Busy busy(pool_);
+      while (at < end) RunStep(slot, at++);
+    } else {
+      RunStep(slot, at++);
+    }
+  }
+}
+
+void GraphSession::RunStep(Slot& slot, size_t at) {
   using Clock = std::chrono::steady_clock;
-  for (size_t at = 0; at < steps_.size(); ++at) {
-    const Wired& wired = steps_[at];
-    std::vector<Tensor>& out = slot.out[at];
-    for (size_t i = 0; i < out.size(); ++i) {
-      const std::optional<Shape>& shape = slot.layout->shapes[wired.outputs[i]];
-      if (!out[i] && shape) out[i] = Tensor::New(values_[wired.outputs[i]].dtype, *shape);
-    }
-    const Clock::time_point begin = Clock::now();
-    wired.step->Run(*slot.states[at], slot.in[at], out);
-    Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), *slot.states[at]);
-    for (size_t i = 0; i < out.size(); ++i) {
-      const std::optional<size_t>& offset = slot.layout->offsets[wired.outputs[i]];
-      // A step answers in other memory where the shape is not what inference promised.
-      const bool in_place = offset && out[i].data() == static_cast<char*>(slot.arena.data()) + *offset;
-      if (!in_place) Hand(slot, wired.outputs[i], out[i]);
-    }
+  const Wired& wired = steps_[at];
+  std::vector<Tensor>& out = slot.out[at];
+  for (size_t i = 0; i < out.size(); ++i) {
+    const std::optional<Shape>& shape = slot.layout->shapes[wired.outputs[i]];
+    if (!out[i] && shape) out[i] = Tensor::New(values_[wired.outputs[i]].dtype, *shape);
+  }
+  const Clock::time_point begin = Clock::now();
+  wired.step->Run(*slot.states[at], slot.in[at], out);
+  Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), *slot.states[at]);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const std::optional<size_t>& offset = slot.layout->offsets[wired.outputs[i]];
+    // A step answers in other memory where the shape is not what inference promised.
+    const bool in_place = offset && out[i].data() == static_cast<char*>(slot.arena.data()) + *offset;
+    if (!in_place) Hand(slot, wired.outputs[i], out[i]);
   }
 }
 

@@ -74,6 +74,7 @@ class GraphSession : public Session {
   void Hand(Slot& slot, size_t value, const Tensor& tensor) const;
   void Forget(Slot& slot) const;
   void RunSteps(Slot& slot);
+  void RunStep(Slot& slot, size_t at);
   void Record(size_t step, double seconds, Step::State& state);
 
   std::string hash_;
