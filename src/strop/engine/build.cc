@@ -202,6 +202,33 @@ void CheckTraining(const Graph& graph) {
   }
 }
 
+void Rename(Graph& graph, const std::string& from, const std::string& to) {
+  for (Node& node : graph.nodes) {
+    std::replace(node.inputs.begin(), node.inputs.end(), from, to);
+    std::replace(node.outputs.begin(), node.outputs.end(), from, to);
+  }
+}
+
+// What it reads and what it makes become one value, under the name that must stay.
+void TakeOutIdentity(Graph& graph, const std::set<std::string>& kept) {
+  for (size_t at = 0; at < graph.nodes.size();) {
+    const Node& node = graph.nodes[at];
+    const bool identity = node.op == "Identity" && node.domain.empty();
+    const std::string from = node.inputs.empty() ? "" : node.inputs[0], to = node.outputs[0];
+    const bool free = identity && graph.Producer(from) != nullptr && !kept.contains(from);
+    if (!free && (!identity || kept.contains(to))) {
+      ++at;
+      continue;
+    }
+    graph.nodes.erase(graph.nodes.begin() + static_cast<ptrdiff_t>(at));
+    if (free) {
+      Rename(graph, from, to);
+    } else {
+      Rename(graph, to, from);
+    }
+  }
+}
+
 // The whole graph as one step of the reference evaluator.
 std::vector<std::unique_ptr<Step>> ReferenceSteps(const BuildRequest& request) {
   const Graph& graph = request.graph;
@@ -294,7 +321,7 @@ std::vector<std::unique_ptr<Step>> MixedSteps(const BuildRequest& request) {
 
 }  // namespace
 
-void PrepareGraph(Graph& graph) {
+void PrepareGraph(Graph& graph, const std::set<std::string>& kept) {
   std::erase_if(graph.nodes, [&](const Node& node) {
     if (node.op != "Constant" || !node.domain.empty()) return false;
     const auto value = node.attributes.find("value");
@@ -302,6 +329,8 @@ void PrepareGraph(Graph& graph) {
     graph.initializers[node.outputs[0]] = std::get<Tensor>(value->second);
     return true;
   });
+  // The nodes of a subgraph read values without naming them as inputs.
+  if (std::none_of(graph.nodes.begin(), graph.nodes.end(), model::HasSubgraph)) TakeOutIdentity(graph, kept);
   PartDequantizers(graph);
 }
 

@@ -54,7 +54,9 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
       graph_(std::move(graph)),
       pool_(options.threads > 0 ? options.threads : UsableCpus()),
       most_slots_(std::max(kFewestSlots, static_cast<size_t>(pool_.threads()))) {
-  PrepareGraph(graph_);
+  std::set<std::string> kept(options.taps.begin(), options.taps.end());
+  for (const ValueInfo& output : graph_.outputs) kept.insert(output.name);
+  PrepareGraph(graph_, kept);
   if (!saved.empty()) saved_ = LoadPlan(saved, PlanKey::Here(hash_, pool_.threads()));
   const std::map<std::string, ValueInfo> values = model::InferShapes(graph_);
   CheckSizes(values);

@@ -44,9 +44,15 @@ void Overhead(benchmark::State& state) {
   const auto begin = std::chrono::steady_clock::now();
   for (auto _ : state) benchmark::DoNotOptimize(session->Run(inputs));
   const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  state.counters["overhead_us"] = (whole - (inside() - before)) / static_cast<double>(state.iterations()) * 1e6;
+  state.counters["overhead_us"] =
+      (whole - (inside() - before)) / static_cast<double>(state.iterations()) * 1e6;
 }
-BENCHMARK(Overhead)->ArgNames({"steps", "threads"})->Args({1, 1})->Args({45, 1})->Args({45, 2})->Unit(benchmark::kMicrosecond);
+BENCHMARK(Overhead)
+    ->ArgNames({"steps", "threads"})
+    ->Args({1, 1})
+    ->Args({45, 1})
+    ->Args({45, 2})
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace strop::engine

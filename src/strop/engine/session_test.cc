@@ -98,6 +98,21 @@ TEST(Session, EveryCandidateAnswersAsTheReferenceAtAnyBatch) {
   }
 }
 
+TEST(Session, IdentityCostsNoStepAndKeepsItsNames) {
+  model::Graph graph = TwoDenseLayers();
+  graph.nodes.push_back(MakeNode("Identity", "same", {"y"}, {"z"}));
+  graph.nodes.push_back(MakeNode("Identity", "again", {"z"}, {"w"}));
+  graph.outputs[0].name = "w";
+  const Tensor x = RandomF32({3, 12}, 1);
+  const TensorMap wanted = model::reference::Evaluate(graph, {{"x", x}}, {"w", "y"});
+  const auto session = Session::Make(graph, With("strop"));
+  EXPECT_EQ(session->plan().size(), 3u);
+  ExpectNear(session->Run({{"x", x}}).at("w"), wanted.at("w"), "w");
+  const TensorMap tapped = Session::Make(graph, With("strop", {"y"}))->Run({{"x", x}});
+  ExpectNear(tapped.at("y"), wanted.at("y"), "y");
+  ExpectNear(tapped.at("w"), wanted.at("w"), "w");
+}
+
 TEST(Session, PlanNamesTheKernelsOfThisCpu) {
   const auto session = Session::Make(TwoDenseLayers(), With("strop"));
   const std::vector<LayerPlan> plan = session->plan();

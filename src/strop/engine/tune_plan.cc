@@ -201,13 +201,13 @@ SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options
   options.Validate();
   const int threads = options.threads > 0 ? options.threads : UsableCpus();
   model::Graph graph = model::Graph::Load(path);
-  PrepareGraph(graph);
+  std::set<std::string> kept;
+  for (const ValueInfo& output : graph.outputs) kept.insert(output.name);
+  PrepareGraph(graph, kept);
   const TensorMap inputs = RandomInputs(graph.inputs, options.batch, options.shapes);
   std::map<std::string, Shape> shapes;
   for (const auto& [name, tensor] : inputs) shapes[name] = tensor.shape();
   const std::map<std::string, ValueInfo> values = model::InferShapes(graph, shapes);
-  std::set<std::string> kept;
-  for (const ValueInfo& output : graph.outputs) kept.insert(output.name);
   // As a session finds them, which does not know the sizes.
   const std::map<std::string, ValueInfo> types = model::InferShapes(graph);
   const std::vector<Layer> layers = FindLayers(graph, types, kept);
