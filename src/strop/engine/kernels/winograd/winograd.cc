@@ -1,0 +1,127 @@
+#include "strop/engine/kernels/winograd/winograd.h"
+
+#include <algorithm>
+
+#include "strop/engine/kernels/winograd/declarations.h"
+
+namespace strop::engine {
+namespace {
+
+// A cache line of floats. Rows and matrices an odd number of lines apart fall into different sets of L1.
+constexpr int64_t kLine = 16;
+// What a block's matrices may take: half of an L2 of 2 MiB.
+constexpr int64_t kBlockFloats = (1 << 20) / 4;
+
+int64_t DivideUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit; }
+
+int64_t OddLines(int64_t floats) { return (DivideUp(floats, kLine) | 1) * kLine; }
+
+}  // namespace
+
+std::span<const WinogradKernel> WinogradKernels() noexcept {
+  static const WinogradKernel kKernels[] = {
+#define STROP_WINOGRAD_KERNEL(name, isa, tile) {#name, Isa::isa, tile, name()},
+#include "strop/engine/kernels/winograd/kernels.inc"
+#undef STROP_WINOGRAD_KERNEL
+  };
+  return kKernels;
+}
+
+const WinogradKernel& PickWinograd(int64_t tile, const CpuFlags& flags) noexcept {
+  const std::span<const WinogradKernel> all = WinogradKernels();
+  const WinogradKernel* best = &all.front();
+  for (const WinogradKernel& kernel : all) {
+    if (kernel.tile == tile && kernel.isa <= HighestIsa(flags)) best = &kernel;
+  }
+  return *best;
+}
+
+WinogradPlan PlanWinograd(const WinogradShape& shape, int64_t tile, const CpuFlags& flags, int threads,
+                          int64_t most_tiles) noexcept {
+  WinogradPlan plan;
+  plan.shape = shape;
+  plan.kernel = &PickWinograd(tile, flags);
+  plan.down = DivideUp(shape.out_height(), tile);
+  plan.across = DivideUp(shape.out_width(), tile);
+  const int64_t tiles = shape.batch * plan.down * plan.across;
+  plan.gemm = &PickGemm({tiles, shape.cout, shape.cin}, flags);
+  const int64_t mr = plan.gemm->tile.mr, nr = plan.gemm->tile.nr, products = (tile + 2) * (tile + 2);
+  if (most_tiles == 0) most_tiles = std::max(kBlockFloats / (products * (shape.cin + shape.cout)), 2 * mr);
+  int64_t tile_blocks = DivideUp(tiles, most_tiles);
+  // Blocks of one size, as many as keep every thread busy.
+  if (tile_blocks > 1) tile_blocks = DivideUp(tile_blocks, threads) * threads;
+  plan.block_tiles = DivideUp(DivideUp(tiles, tile_blocks), mr) * mr;
+  plan.block_tiles = std::min({plan.block_tiles, most_tiles, tiles});
+  tile_blocks = DivideUp(tiles, plan.block_tiles);
+  // Each block of columns transforms the pixels anew, which is little beside its products.
+  const int64_t panels = DivideUp(shape.cout, nr);
+  const int64_t column_blocks = tile_blocks >= threads ? 1 : std::min<int64_t>(panels, threads / tile_blocks);
+  plan.block_columns = DivideUp(panels, column_blocks) * nr;
+  plan.column_blocks = DivideUp(shape.cout, plan.block_columns);
+  plan.blocks = tile_blocks * plan.column_blocks;
+  plan.ldv = OddLines(shape.cin);
+  plan.v_plane = OddLines(plan.block_tiles * plan.ldv);
+  plan.ldm = OddLines(std::min(plan.block_columns, shape.cout));
+  plan.m_plane = OddLines(plan.block_tiles * plan.ldm);
+  plan.scratch_floats = products * (plan.v_plane + plan.m_plane);
+  return plan;
+}
+
+void RunWinogradBlock(const WinogradPlan& plan, const WinogradArgs& args, int64_t block,
+                      float* scratch) noexcept {
+  const WinogradShape& shape = plan.shape;
+  const int64_t first = block / plan.column_blocks * plan.block_tiles;
+  const int64_t column = block % plan.column_blocks * plan.block_columns;
+  const WinogradTiles tiles{plan.down, plan.across, first,
+                            std::min(plan.block_tiles, shape.batch * plan.down * plan.across - first)};
+  const int64_t products = (plan.kernel->tile + 2) * (plan.kernel->tile + 2);
+  float *const v = scratch, *const m = scratch + products * plan.v_plane;
+
+  WinogradInputArgs input;
+  input.tiles = tiles;
+  input.x = args.x;
+  input.height = shape.height;
+  input.width = shape.width;
+  input.channels = shape.cin;
+  input.ldx = args.ldx;
+  input.pad_top = shape.pad_top;
+  input.pad_left = shape.pad_left;
+  input.v = v;
+  input.ldv = plan.ldv;
+  input.plane = plan.v_plane;
+  plan.kernel->run.input(input);
+
+  GemmArgs product;
+  product.m = tiles.count;
+  product.n = std::min(plan.block_columns, shape.cout - column);
+  product.k = shape.cin;
+  product.lda = plan.ldv;
+  product.ldc = plan.ldm;
+  const auto* panels = static_cast<const float*>(args.weights->panels.data());
+  const int64_t nr = args.weights->nr, weights = DivideUp(shape.cout, nr) * shape.cin * nr;
+  for (int64_t p = 0; p < products; ++p) {
+    product.a = v + p * plan.v_plane;
+    product.b = panels + p * weights + column * shape.cin;
+    product.c = m + p * plan.m_plane;
+    plan.gemm->run(product);
+  }
+
+  WinogradOutputArgs output;
+  output.tiles = tiles;
+  output.m = m;
+  output.ldm = plan.ldm;
+  output.plane = plan.m_plane;
+  output.height = shape.out_height();
+  output.width = shape.out_width();
+  output.channels = product.n;
+  output.bias = args.bias == nullptr ? nullptr : args.bias + column;
+  output.residual = args.residual == nullptr ? nullptr : args.residual + column;
+  output.ld_residual = args.ld_residual;
+  output.low = args.low;
+  output.high = args.high;
+  output.y = args.y + column;
+  output.ldy = args.ldy;
+  plan.kernel->run.output(output);
+}
+
+}  // namespace strop::engine
