@@ -11,6 +11,10 @@
 // Everything is inlined, so that a tile's values stay in registers as far as they go.
 namespace strop::engine {
 
+// Floats from what is written to what is fetched for the next write, in each of (m+2)² matrices: more streams
+// than the processor follows by itself. Matrices in L2 are written a fifth faster.
+inline constexpr int64_t kWinogradAhead = 16;
+
 // Points 0, 1, -1 and infinity.
 template <class Vector>
 struct WinogradOf2 {
@@ -88,7 +92,11 @@ template <class F, bool kInside, class Vector>
     Reg y[kIn];
     F::Input(half[i], y);
 #pragma GCC unroll 6
-    for (int j = 0; j < kIn; ++j) vector.Store(v + (i * kIn + j) * plane, y[j]);
+    for (int j = 0; j < kIn; ++j) {
+      float* out = v + (i * kIn + j) * plane;
+      vector.Store(out, y[j]);
+      __builtin_prefetch(out + kWinogradAhead, 1);
+    }
   }
 }
 

@@ -9,8 +9,10 @@ namespace {
 
 // A cache line of floats. Rows and matrices an odd number of lines apart fall into different sets of L1.
 constexpr int64_t kLine = 16;
-// What a block's matrices may take: half of an L2 of 2 MiB.
+// What a block's matrices, or the weights, may take of L2: half of 2 MiB.
 constexpr int64_t kBlockFloats = (1 << 20) / 4;
+// Tiles, at the least, of a block that reads its weights from beyond L2.
+constexpr int64_t kFewTiles = 72;
 
 int64_t DivideUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit; }
 
@@ -36,6 +38,27 @@ const WinogradKernel& PickWinograd(int64_t tile, const CpuFlags& flags) noexcept
   return *best;
 }
 
+int64_t BestWinogradTile(const WinogradShape& shape) noexcept {
+  // In multiplications of a product. A weight out of L3 takes as long as kWeight of them, and to transform a
+  // channel of a pixel, and back, as kTransform for each product.
+  constexpr double kWeight = 12, kTransform = 12;
+  const auto real = [](int64_t size) { return static_cast<double>(size); };
+  const double pairs = real(shape.cin * shape.cout), pixels = real(shape.out_height() * shape.out_width());
+  double least = 9 * pairs * (real(shape.batch) * pixels + kWeight);
+  int64_t best = 0;
+  for (const int64_t tile : {2, 4}) {
+    const double tiles =
+        real(shape.batch * DivideUp(shape.out_height(), tile) * DivideUp(shape.out_width(), tile));
+    const double lanes = real((DivideUp(shape.cin, kLine) + DivideUp(shape.cout, kLine)) * kLine);
+    const double cost =
+        real((tile + 2) * (tile + 2)) * (pairs * (tiles + kWeight) + kTransform * tiles * lanes);
+    if (cost >= least) continue;
+    least = cost;
+    best = tile;
+  }
+  return best;
+}
+
 WinogradPlan PlanWinograd(const WinogradShape& shape, int64_t tile, const CpuFlags& flags, int threads,
                           int64_t most_tiles) noexcept {
   WinogradPlan plan;
@@ -46,12 +69,23 @@ WinogradPlan PlanWinograd(const WinogradShape& shape, int64_t tile, const CpuFla
   const int64_t tiles = shape.batch * plan.down * plan.across;
   plan.gemm = &PickGemm({tiles, shape.cout, shape.cin}, flags);
   const int64_t mr = plan.gemm->tile.mr, nr = plan.gemm->tile.nr, products = (tile + 2) * (tile + 2);
-  if (most_tiles == 0) most_tiles = std::max(kBlockFloats / (products * (shape.cin + shape.cout)), 2 * mr);
+  const int64_t weights = products * shape.cin * shape.cout;
+  if (most_tiles == 0) {
+    most_tiles = kBlockFloats / (products * (shape.cin + shape.cout)) / mr * mr;
+    // The weights' way into L2, once a block, is as long as that of its matrices out and back at
+    // cin · cout / 2 (cin + cout) tiles.
+    const int64_t even = shape.cin * shape.cout / (2 * (shape.cin + shape.cout));
+    most_tiles = std::max(most_tiles, weights <= kBlockFloats ? 2 * mr : std::max(even, kFewTiles));
+  }
   int64_t tile_blocks = DivideUp(tiles, most_tiles);
-  // Blocks of one size, as many as keep every thread busy.
+  // Weights that L2 holds may be read by every thread; others are cut between them, by columns.
+  if (weights <= kBlockFloats)
+    tile_blocks = std::max(tile_blocks, std::min<int64_t>(threads, tiles / (2 * mr)));
   if (tile_blocks > 1) tile_blocks = DivideUp(tile_blocks, threads) * threads;
-  plan.block_tiles = DivideUp(DivideUp(tiles, tile_blocks), mr) * mr;
-  plan.block_tiles = std::min({plan.block_tiles, most_tiles, tiles});
+  plan.block_tiles = DivideUp(tiles, tile_blocks);
+  // Whole tiles of the product, where that idles no thread.
+  if (threads == 1 || tile_blocks >= 8 * threads)
+    plan.block_tiles = std::min({DivideUp(plan.block_tiles, mr) * mr, most_tiles, tiles});
   tile_blocks = DivideUp(tiles, plan.block_tiles);
   // Each block of columns transforms the pixels anew, which is little beside its products.
   const int64_t panels = DivideUp(shape.cout, nr);
