@@ -13,6 +13,8 @@ constexpr int64_t kLine = 16;
 constexpr int64_t kBlockFloats = (1 << 20) / 4;
 // Tiles, at the least, of a block that reads its weights from beyond L2.
 constexpr int64_t kFewTiles = 72;
+// Columns, at the least, of a block of some of them: each transforms the pixels anew.
+constexpr int64_t kFewColumns = 64;
 
 int64_t DivideUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit; }
 
@@ -78,18 +80,17 @@ WinogradPlan PlanWinograd(const WinogradShape& shape, int64_t tile, const CpuFla
     most_tiles = std::max(most_tiles, weights <= kBlockFloats ? 2 * mr : std::max(even, kFewTiles));
   }
   int64_t tile_blocks = DivideUp(tiles, most_tiles);
-  // Weights that L2 holds may be read by every thread; others are cut between them, by columns.
+  // Weights that L2 holds may be read by every thread; others are rather cut between them, by columns.
   if (weights <= kBlockFloats)
     tile_blocks = std::max(tile_blocks, std::min<int64_t>(threads, tiles / (2 * mr)));
-  if (tile_blocks > 1) tile_blocks = DivideUp(tile_blocks, threads) * threads;
+  if (tile_blocks >= threads) tile_blocks = DivideUp(tile_blocks, threads) * threads;
   plan.block_tiles = DivideUp(tiles, tile_blocks);
   // Whole tiles of the product, where that idles no thread.
-  if (threads == 1 || tile_blocks >= 8 * threads)
+  if (threads == 1 || tile_blocks / threads >= 8)
     plan.block_tiles = std::min({DivideUp(plan.block_tiles, mr) * mr, most_tiles, tiles});
   tile_blocks = DivideUp(tiles, plan.block_tiles);
-  // Each block of columns transforms the pixels anew, which is little beside its products.
-  const int64_t panels = DivideUp(shape.cout, nr);
-  const int64_t column_blocks = tile_blocks >= threads ? 1 : std::min<int64_t>(panels, threads / tile_blocks);
+  const int64_t panels = DivideUp(shape.cout, nr), most_columns = DivideUp(shape.cout, kFewColumns);
+  const int64_t column_blocks = std::clamp<int64_t>(threads / tile_blocks, 1, most_columns);
   plan.block_columns = DivideUp(panels, column_blocks) * nr;
   plan.column_blocks = DivideUp(shape.cout, plan.block_columns);
   plan.blocks = tile_blocks * plan.column_blocks;

@@ -334,7 +334,7 @@ TEST(WinogradPlan, BlocksKeepEveryThreadBusyWithinTheirMemory) {
 
 // G w Gᵀ of points 0, ±1 and infinity, by hand: of a lone weight in the middle of the filter.
 TEST(PackWinograd, TransformsAndPads) {
-  std::vector<float> w(2 * 9, 0.0f);
+  std::vector<float> w(18, 0.0f);
   w[4] = 8;      // answer 0, the middle: (0, ½, -½, 0) down and across
   w[9 + 8] = 3;  // answer 1, the last corner: (0, ½, ½, 1) down and across
   const WinogradWeights packed = PackWinograd(w.data(), 2, 1, 2, 4);
