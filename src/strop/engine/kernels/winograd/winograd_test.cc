@@ -262,8 +262,14 @@ std::vector<float> ProductOfPatches(const Operands& o, Isa isa) {
   }
   const GemmKernel& kernel = PickGemm({o.pixels(), s.cout, k}, Limit(Cpu(), isa));
   const PackedWeights packed = PackWeights(w.data(), s.cout, k, false, 1, kernel.tile.nr);
-  kernel.run({o.pixels(), s.cout, k, patches.data(), k, packed.panels.As<float>().data(), nullptr, y.data(),
-              s.cout, false});
+  GemmArgs args;
+  args.m = o.pixels();
+  args.n = args.ldc = s.cout;
+  args.k = args.lda = k;
+  args.a = patches.data();
+  args.b = packed.panels.As<float>().data();
+  args.c = y.data();
+  kernel.run(args);
   return y;
 }
 
@@ -305,8 +311,8 @@ TEST(WinogradDispatch, PicksForCpusThatAreNotHere) {
 TEST(WinogradDispatch, WhereItPays) {
   EXPECT_EQ(BestWinogradTile({1, 56, 56, 64, 64, 1, 1, 1, 1}), 4);
   EXPECT_EQ(BestWinogradTile({8, 7, 7, 512, 512, 1, 1, 1, 1}), 4);
-  EXPECT_EQ(BestWinogradTile({1, 7, 7, 512, 512, 1, 1, 1, 1}), 2);   // weights count
-  EXPECT_EQ(BestWinogradTile({1, 224, 224, 3, 64, 1, 1, 1, 1}), 0);  // transforms count
+  EXPECT_EQ(BestWinogradTile({1, 14, 14, 256, 256, 1, 1, 1, 1}), 2);  // weights count
+  EXPECT_EQ(BestWinogradTile({1, 224, 224, 3, 64, 1, 1, 1, 1}), 0);   // transforms count
   EXPECT_EQ(BestWinogradTile({1, 1, 1, 512, 512, 1, 1, 1, 1}), 0);
 }
 
