@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "strop/engine/kernels/clamp.h"
+
 namespace strop::engine {
 
 // Which tiles of a batch of images: `count` from `first` on, counted along a row of tiles, then down an
@@ -23,7 +25,7 @@ struct WinogradInputArgs {
   int64_t ldv = 0, plane = 0;
 };
 
-// y = min(high, max(low, Aᵀ m A + bias + residual)); of NaN, NaN.
+// y = clamp(Aᵀ m A + bias + residual).
 struct WinogradOutputArgs {
   WinogradTiles tiles;
   const float* m = nullptr;  // (m+2)² matrices, `plane` floats apart, of rows of `channels`, ldm apart
@@ -32,7 +34,7 @@ struct WinogradOutputArgs {
   const float* bias = nullptr;                  // `channels`, or nullptr: none
   const float* residual = nullptr;              // as y, ld_residual floats between pixels; nullptr: none
   int64_t ld_residual = 0;
-  float low = 0, high = 0;
+  Clamp clamp{};
   float* y = nullptr;  // any alignment; may be the residual itself
   int64_t ldy = 0;     // floats between pixels
 };

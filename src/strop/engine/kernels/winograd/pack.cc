@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <array>
-#include <span>
 #include <vector>
 
 #include "strop/engine/kernels/winograd/points.h"
@@ -48,11 +46,8 @@ WinogradWeights PackWinograd(const float* w, int64_t cout, int64_t cin, int64_t 
             static_cast<float>(half[0] * across[0] + half[1] * across[1] + half[2] * across[2]);
       }
     }
-    for (int64_t column = 0; column < size; ++column) {
-      const PackedWeights matrix = PackWeights(components.data() + column * pairs, cout, cin, true, 1, nr);
-      const std::span<const float> values = matrix.panels.As<float>();
-      out = std::copy(values.begin(), values.end(), out);
-    }
+    for (int64_t column = 0; column < size; ++column, out += panels * cin * nr)
+      PackPanels(components.data() + column * pairs, cin, cout, cin, true, nr, out);
   }
   return packed;
 }

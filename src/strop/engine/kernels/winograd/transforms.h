@@ -178,7 +178,7 @@ template <class F, class Vector>
     for (int i = 0; i < kOut; ++i) half[i][j] = y[i];
   }
   const Reg bias = args.bias == nullptr ? V::Set1(0) : vector.Load(args.bias + channel);
-  const Reg low = V::Set1(args.low), high = V::Set1(args.high);
+  const Reg low = V::Set1(args.clamp.low), high = V::Set1(args.clamp.high);
 #pragma GCC unroll 4
   for (int i = 0; i < kOut; ++i) {
     Reg y[kOut];

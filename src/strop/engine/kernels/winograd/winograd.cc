@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kLine = 16;
 // What a block's matrices, or the weights, may take of L2: half of 2 MiB.
 constexpr int64_t kBlockFloats = (1 << 20) / 4;
-// Tiles, at the least, of a block that reads its weights from beyond L2.
+// Tiles, at the least, of a block: rows enough for its products.
 constexpr int64_t kFewTiles = 72;
 // Columns, at the least, of a block of some of them: each transforms the pixels anew.
 constexpr int64_t kFewColumns = 64;
@@ -42,9 +42,10 @@ const WinogradKernel& PickWinograd(int64_t tile, const CpuFlags& flags) noexcept
 
 int64_t BestWinogradTile(const WinogradShape& shape) noexcept {
   // In multiplications of a product at the speed of AVX-512. A weight that comes from memory, as it does when
-  // a whole network runs, takes as long as kWeight of them at 12 GB/s; to transform a channel of a pixel, and
-  // back, takes kTransform for each product. Within a tenth of nine layers measured so (Xeon, one thread).
-  constexpr double kWeight = 25, kTransform = 12;
+  // a whole network runs, takes as long as kWeight of them; to transform a channel of a pixel, and back,
+  // takes kTransform for each product. Within a fifth of nine layers measured so (Emerald Rapids, one
+  // thread).
+  constexpr double kWeight = 14, kTransform = 12;
   const auto real = [](int64_t size) { return static_cast<double>(size); };
   const double pairs = real(shape.cin * shape.cout), pixels = real(shape.out_height() * shape.out_width());
   double least = 9 * pairs * (real(shape.batch) * pixels + kWeight);
@@ -74,11 +75,10 @@ WinogradPlan PlanWinograd(const WinogradShape& shape, int64_t tile, const CpuFla
   const int64_t mr = plan.gemm->tile.mr, nr = plan.gemm->tile.nr, products = (tile + 2) * (tile + 2);
   const int64_t weights = products * shape.cin * shape.cout;
   if (most_tiles == 0) {
-    most_tiles = kBlockFloats / (products * (shape.cin + shape.cout)) / mr * mr;
     // The weights' way into L2, once a block, is as long as that of its matrices out and back at
     // cin · cout / 2 (cin + cout) tiles.
     const int64_t even = shape.cin * shape.cout / (2 * (shape.cin + shape.cout));
-    most_tiles = std::max(most_tiles, weights <= kBlockFloats ? 2 * mr : std::max(even, kFewTiles));
+    most_tiles = std::max({kBlockFloats / (products * (shape.cin + shape.cout)), even, kFewTiles});
   }
   int64_t tile_blocks = DivideUp(tiles, most_tiles);
   // Weights that L2 holds may be read by every thread; others are rather cut between them, by columns.
@@ -153,8 +153,7 @@ void RunWinogradBlock(const WinogradPlan& plan, const WinogradArgs& args, int64_
   output.bias = args.bias == nullptr ? nullptr : args.bias + column;
   output.residual = args.residual == nullptr ? nullptr : args.residual + column;
   output.ld_residual = args.ld_residual;
-  output.low = args.low;
-  output.high = args.high;
+  output.clamp = args.clamp;
   output.y = args.y + column;
   output.ldy = args.ldy;
   plan.kernel->run.output(output);

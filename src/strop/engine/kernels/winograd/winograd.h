@@ -20,10 +20,10 @@ namespace strop::engine {
 // is
 //
 //   channels    F(2x2) rms, most     F(4x4) rms, most     product of patches rms, most
-//         64     2.6e-7   1.4e-6      7.8e-7   5.4e-6      2.7e-7   1.7e-6
-//        128     3.5e-7   1.8e-6      1.0e-6   9.3e-6      2.7e-7   1.3e-6
-//        256     4.9e-7   2.9e-6      1.5e-6   1.4e-5      3.0e-7   1.3e-6
-//        512     5.0e-7   2.1e-6      1.4e-6   1.1e-5      3.0e-7   1.8e-6
+//         64     2.6e-7   1.4e-6      7.8e-7   5.4e-6      4.2e-7   3.3e-6
+//        128     3.5e-7   1.8e-6      1.0e-6   9.3e-6      5.8e-7   4.0e-6
+//        256     4.9e-7   2.9e-6      1.5e-6   1.4e-5      8.3e-7   5.6e-6
+//        512     7.0e-7   3.6e-6      2.0e-6   1.4e-5      1.2e-6   9.2e-6
 //
 // It is relative to the tile's largest pixels and the channels' weights, not to the answer itself.
 //
@@ -92,13 +92,13 @@ struct STROP_API WinogradArgs {
   const float* bias = nullptr;      // cout; nullptr: none
   const float* residual = nullptr;  // as y, added before the clamp; nullptr: none. May be y, not x
   int64_t ld_residual = 0;
-  // The lower of high and the higher of low and the sum; NaN stays. Relu: low = 0.
-  float low = -__builtin_inff(), high = __builtin_inff();
+  Clamp clamp{};
   float* y = nullptr;  // [batch, out_height, out_width, cout], apart from x
   int64_t ldy = 0;     // floats between pixels, from cout up
 };
 // Answers the pixels of block 0 … plan.blocks - 1, and writes nothing else. Blocks may run at once, each with
-// scratch_floats of 64-byte aligned memory of its own. Plans of other blocks differ in rounding alone.
+// scratch_floats of 64-byte aligned memory of its own. The answer's bits do not depend
+// on how many threads and blocks were planned.
 //
 // An infinity or NaN among the pixels makes NaN of every answer of the tiles that read it.
 STROP_API void RunWinogradBlock(const WinogradPlan& plan, const WinogradArgs& args, int64_t block,
