@@ -66,7 +66,8 @@ struct STROP_API WinogradWeights {
 STROP_API WinogradWeights PackWinograd(const float* w, int64_t cout, int64_t cin, int64_t tile, int64_t nr);
 
 // How a convolution is cut into blocks of tiles, or of tiles and columns of the answer where there are fewer
-// of the former than threads. A block's transformed pixels and products stay in L2.
+// of the former than threads. A block's transformed pixels and products stay in L2 up to some 64 channels; of
+// more, it has as many tiles as make its weights' way worth while.
 struct STROP_API WinogradPlan {
   WinogradShape shape;
   const WinogradKernel* kernel = nullptr;
@@ -97,10 +98,11 @@ struct STROP_API WinogradArgs {
   int64_t ldy = 0;     // floats between pixels, from cout up
 };
 // Answers the pixels of block 0 … plan.blocks - 1, and writes nothing else. Blocks may run at once, each with
-// scratch_floats of 64-byte aligned memory of its own. The answer's bits do not depend
-// on how many threads and blocks were planned.
+// scratch_floats of 64-byte aligned memory of its own. The answer's bits do not depend on how many threads
+// and blocks were planned.
 //
-// An infinity or NaN among the pixels makes NaN of every answer of the tiles that read it.
+// A pixel of infinity or NaN reaches every answer that it should, and may make NaN of any other of the tiles
+// that read it.
 STROP_API void RunWinogradBlock(const WinogradPlan& plan, const WinogradArgs& args, int64_t block,
                                 float* scratch) noexcept;
 
