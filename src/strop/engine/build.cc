@@ -126,7 +126,9 @@ std::unique_ptr<Step> MakeLayerStep(const BuildRequest& request, const Layer& la
     const auto found = orders.find(value);
     return found == orders.end() ? Order::kPlain : found->second;
   };
-  LayerBuild build{request.graph, IsaOf(request, layer), request.pool, {}, order_of(layer.output)};
+  LayerBuild build{request.graph, IsaOf(request, layer), request.pool, {}, order_of(layer.output), {}};
+  if (request.plan != nullptr)
+    build.family = request.plan->FamilyOf(request.graph.nodes[layer.head].name, layer.families);
   for (const std::string& value : layer.inputs) build.inputs.push_back(order_of(value));
   return layer.make(build);
 }

@@ -43,6 +43,16 @@ std::optional<Isa> SavedPlan::IsaOf(const std::string& layer) const {
   return std::nullopt;
 }
 
+std::string_view SavedPlan::FamilyOf(const std::string& layer,
+                                     const std::vector<std::string>& families) const {
+  for (const LayerPlan& plan : layers) {
+    if (plan.layer != layer) continue;
+    for (const std::string& family : families)
+      if (plan.kernel.starts_with(family)) return family;
+  }
+  return {};
+}
+
 std::string SavedPlan::ToJson() const {
   json list = json::array();
   for (const LayerPlan& layer : layers) {

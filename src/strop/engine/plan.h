@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -35,6 +36,8 @@ struct STROP_API SavedPlan {
 
   // The instruction set of the kernel chosen for a layer; nothing when it was not timed.
   std::optional<Isa> IsaOf(const std::string& layer) const;
+  // The one of the families that its kernel is of; empty when it was not timed or is of none.
+  std::string_view FamilyOf(const std::string& layer, const std::vector<std::string>& families) const;
   std::string ToJson() const;
   // Throws kCorrupt naming `where` and what is wrong.
   static SavedPlan FromJson(const std::string& json, const std::string& where);

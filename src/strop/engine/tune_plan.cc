@@ -140,7 +140,7 @@ std::optional<LayerPlan> TimeLayer(const Timing& timing, const Layer& layer) {
     return std::nullopt;
   Rng rng(0);
   std::vector<Tensor> in;
-  LayerBuild build{timing.graph, Isa::kScalar, timing.pool, {}, timing.OrderOf(layer.output)};
+  LayerBuild build{timing.graph, Isa::kScalar, timing.pool, {}, timing.OrderOf(layer.output), {}};
   for (const std::string& value : layer.inputs) {
     const ValueInfo& info = timing.values.at(value);
     in.push_back(RandomTensor(info.dtype, info.shape, rng));
@@ -151,17 +151,28 @@ std::optional<LayerPlan> TimeLayer(const Timing& timing, const Layer& layer) {
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<std::unique_ptr<Step::State>> states;
   std::vector<std::function<void()>> runs;
+  const auto add = [&] {
+    std::unique_ptr<Step> step = layer.make(build);
+    const auto same = [&](const std::unique_ptr<Step>& other) {
+      return other->plan.kernel == step->plan.kernel;
+    };
+    if (std::any_of(steps.begin(), steps.end(), same)) return;
+    states.push_back(step->NewState());
+    runs.emplace_back(
+        [&in, &out, step = step.get(), state = states.back().get()] { step->Run(*state, in, out); });
+    steps.push_back(std::move(step));
+  };
   const Isa highest = HighestIsa(Cpu());
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx}) {
     if (isa > highest) break;
     if (isa == Isa::kScalar && isa < highest) continue;  // never the fastest, and slow to time
     build.isa = isa;
-    std::unique_ptr<Step> step = layer.make(build);
-    if (!steps.empty() && steps.back()->plan.kernel == step->plan.kernel) continue;
-    states.push_back(step->NewState());
-    runs.emplace_back(
-        [&in, &out, step = step.get(), state = states.back().get()] { step->Run(*state, in, out); });
-    steps.push_back(std::move(step));
+    build.family = {};
+    if (layer.families.empty()) add();
+    for (const std::string& family : layer.families) {
+      build.family = family;
+      add();
+    }
   }
   const std::vector<double> seconds = Interleave(runs, timing.budget);
   const auto best = static_cast<size_t>(std::min_element(seconds.begin(), seconds.end()) - seconds.begin());

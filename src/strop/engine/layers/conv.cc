@@ -66,6 +66,8 @@ class Match {
     if (!layer_.integers && (weight->dtype() != DType::kF32 || input->dtype != DType::kF32)) return false;
     layer_.n = weight->shape()[0];
     layer_.channels = input->shape[1];
+    layer_.height = input->shape[2];
+    layer_.width = input->shape[3];
     layer_.kernel_h = weight->shape()[2];
     layer_.kernel_w = weight->shape()[3];
     const int64_t group = node.Int("group", 1),
@@ -133,11 +135,21 @@ std::vector<ConvLayer> FindConv(Search& search) {
   return found;
 }
 
+bool IsWinograd(const ConvLayer& layer) {
+  const auto ones = [&](const char* attribute) {
+    const std::vector<int64_t> sizes = layer.window.Ints(attribute);
+    return std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size == 1; });
+  };
+  return !layer.integers && !layer.depthwise && layer.kernel_h == 3 && layer.kernel_w == 3 &&
+         ones("strides") && ones("dilations");
+}
+
 Layer AsLayer(ConvLayer conv) {
   Layer layer;
   layer.nodes = conv.nodes;
   layer.head = conv.conv;
   layer.orders = Orders::kAny;
+  if (IsWinograd(conv)) layer.families = {"gemm_f32", "winograd_f32_2x2", "winograd_f32_4x4"};
   layer.inputs = {conv.input};
   for (size_t i = 1; conv.chain && i < conv.chain->inputs.size(); ++i)
     layer.inputs.push_back(conv.chain->inputs[i].value);

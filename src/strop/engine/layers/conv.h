@@ -27,6 +27,7 @@ struct STROP_API ConvLayer {
   std::string output;  // [images, n, height, width]
   bool depthwise = false;
   int64_t channels = 0, n = 0, kernel_h = 0, kernel_w = 0;
+  int64_t height = -1, width = -1;  // of the input; -1: dynamic
   Clamp clamp;
   std::optional<LayerIntegers> integers;  // nothing: float32
   std::optional<Chain> chain;             // its answer is the layer's
@@ -34,6 +35,8 @@ struct STROP_API ConvLayer {
 
 // Every such convolution among the free nodes, which it takes.
 STROP_API std::vector<ConvLayer> FindConv(Search& search);
+// Whether Winograd's filtering can.
+bool IsWinograd(const ConvLayer& layer);
 Layer AsLayer(ConvLayer layer);
 std::unique_ptr<Step> MakeConvStep(const LayerBuild& build, const ConvLayer& layer);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
+#include "strop/engine/kernels/winograd/winograd.h"
 #include "strop/model/dims.h"
 
 namespace strop::engine {
@@ -43,9 +44,8 @@ void ConvStep::Run(State& state, std::span<const Tensor> in, std::span<Tensor> o
 
 void ConvStep::Slide(Memory& memory, const Shape& shape) const {
   if (shape.size() != 4 || shape[1] != layer_.channels)
-    throw Error(Code::kInvalidArgument,
-                fmt::format("node {} ({}): its input is {}, expected {} channels", plan.layer, plan.op,
-                            ShapeText(shape), layer_.channels));
+    throw Error(Code::kInvalidArgument, fmt::format("node {} ({}): its input is {}, expected {} channels",
+                                                    plan.layer, plan.op, ShapeText(shape), layer_.channels));
   Window& window = memory.window;
   if (window.height == shape[2] && window.width == shape[3]) return;
   const model::Window slid =
@@ -55,9 +55,23 @@ void ConvStep::Slide(Memory& memory, const Shape& shape) const {
             slid.pads_begin[0], slid.pads_begin[1], slid.output[0],    slid.output[1]};
 }
 
+namespace {
+
+// Of the family asked for, or what is best for one image; 0: patches.
+int64_t WinogradTile(const LayerBuild& build, const ConvLayer& layer) {
+  if (!IsWinograd(layer) || build.family.starts_with("gemm")) return 0;
+  if (build.family.starts_with("winograd_f32_2x2")) return 2;
+  if (build.family.starts_with("winograd_f32_4x4")) return 4;
+  if (layer.height <= 0 || layer.width <= 0) return 0;
+  return BestWinogradTile({1, layer.height, layer.width, layer.channels, layer.n, 1, 1, 1, 1});
+}
+
+}  // namespace
+
 std::unique_ptr<Step> MakeConvStep(const LayerBuild& build, const ConvLayer& layer) {
   if (layer.depthwise) return MakeDepthwiseStep(build, layer);
-  return MakePatchesStep(build, layer);
+  const int64_t tile = WinogradTile(build, layer);
+  return tile > 0 ? MakeWinogradStep(build, layer, tile) : MakePatchesStep(build, layer);
 }
 
 }  // namespace strop::engine

@@ -59,7 +59,8 @@ class DepthwiseStep : public ConvStep {
     const int64_t image_bytes = plain_ ? AlignedBytes(w.height * w.width * layer_.n * input_) : 0;
     const int64_t c_bytes = end_.straight() ? 0 : some * row_bytes;
     const int64_t part_bytes =
-        image_bytes + c_bytes + AlignedBytes(static_cast<int64_t>(end_.ScratchBytes(some * w.out_w, layer_.n)));
+        image_bytes + c_bytes +
+        AlignedBytes(static_cast<int64_t>(end_.ScratchBytes(some * w.out_w, layer_.n)));
     std::byte* const all = memory.Bytes(part_bytes * parts + 64);
     pool_.Run(parts, [&](int64_t part) {
       std::byte* const bytes = all + part * part_bytes;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -26,6 +27,7 @@ struct LayerBuild {
   ThreadPool& pool;           // outlives the step
   std::vector<Order> inputs;  // of the layer's values
   Order output = Order::kPlain;
+  std::string_view family;  // one of the layer's; empty: the best by its shapes
 };
 
 // What orders of its values a layer's step takes.
@@ -42,6 +44,8 @@ struct STROP_API Layer {
   std::vector<std::string> inputs;  // values; not the initializers
   std::string output;
   Orders orders = Orders::kPlain;
+  std::vector<std::string>
+      families;  // of kernels that can run it, by which their names begin; empty: one alone
   std::function<std::unique_ptr<Step>(const LayerBuild&)> make;
 };
 

@@ -90,7 +90,8 @@ class PatchesStep : public ConvStep {
     const bool by_columns = parts > 1 && 2 * m <= layer_.n;
     Job job{w, in, out, m, by_columns ? m : RowsOfBlock(m), point, nullptr, 0, 0, 0};
     job.a_bytes = point && !plain_ ? 0 : AlignedBytes(job.rows * depth_ * input_);
-    job.c_bytes = end_.straight() ? 0 : AlignedBytes(job.rows * layer_.n * static_cast<int64_t>(SizeOf(dtype_)));
+    job.c_bytes =
+        end_.straight() ? 0 : AlignedBytes(job.rows * layer_.n * static_cast<int64_t>(SizeOf(dtype_)));
     job.part_bytes =
         job.a_bytes + job.c_bytes + AlignedBytes(static_cast<int64_t>(end_.ScratchBytes(job.rows, layer_.n)));
     job.bytes = memory.Bytes(job.part_bytes * (by_columns ? 1 : parts) + 64);
