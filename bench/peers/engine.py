@@ -1,14 +1,17 @@
 """`strop bench` of the models of bench/models beside ONNX Runtime and OpenVINO, at 1 and 2 threads and batches of 1 and 8,
-in one run on one machine: docs/engine_peers.md.
+in one run on one machine, and what each takes to load: docs/engine_peers.md.
 
     python bench/models/make.py build/models
     STROP_BUILD=build/dev python bench/peers/engine.py build/models > docs/engine_peers.md
 
-A line a measurement: the median latency of each runtime and how many times Strop is as fast as the faster of the two.
+A line a measurement: the median latency of each runtime and how many times Strop is as fast as the faster of the two. Then
+a line a model: seconds to load it and to answer once, and the memory that is resident then beyond what the imported runtime
+alone has, each in a process of its own, one thread, batch 1, Strop with a saved plan.
 """
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +44,74 @@ def row(model, threads, batch):
     return found
 
 
+# Loads argv[2] by the runtime of argv[1], answers once, and prints seconds and bytes.
+LOADER = """
+import sys, time
+import numpy as np
+runtime, model = sys.argv[1:3]
+if runtime == "strop":
+    import strop.engine
+elif runtime == "onnxruntime":
+    import onnxruntime
+else:
+    import openvino
+import onnx
+inputs = {}
+for value in onnx.load(model, load_external_data=False).graph.input:
+    shape = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]
+    inputs[value.name] = np.ones(shape, onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) * 1024
+before, begin = resident(), time.perf_counter()
+if runtime == "strop":
+    session = strop.engine.Session(model, threads=1)
+    loaded = time.perf_counter()
+    session.run(inputs)
+elif runtime == "onnxruntime":
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    loaded = time.perf_counter()
+    session.run(None, inputs)
+else:
+    core = openvino.Core()
+    session = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY",
+                                                "INFERENCE_PRECISION_HINT": "f32"})
+    loaded = time.perf_counter()
+    session(inputs)
+print(loaded - begin, resident() - before)
+"""
+
+
+def load(model, runtime):
+    """Medians of five of seconds and MiB."""
+    runs = []
+    for _ in range(5):
+        environment = os.environ | {"PYTHONPATH": os.environ["STROP_BUILD"]}
+        done = subprocess.run([sys.executable, "-c", LOADER, runtime, model], capture_output=True, text=True,
+                              timeout=120, env=environment)
+        if done.returncode:
+            return None
+        seconds, size = map(float, done.stdout.split())
+        runs.append((seconds, size / 2**20))
+    return tuple(statistics.median(values) for values in zip(*runs))
+
+
+def loads(folder):
+    print("\n| model | load s: Strop | ONNX Runtime | OpenVINO | resident MiB: Strop | ONNX Runtime | OpenVINO |\n"
+          "|---|---|---|---|---|---|---|")
+    for model in sorted(folder.glob("*.onnx")):
+        plan = Path(f"{model}.plan.json")
+        subprocess.run([Path(os.environ["STROP_BUILD"]) / "strop/bin/strop-bench", model, "--threads", "1", "--seconds",
+                        "2", "--quiet"], check=True, capture_output=True, timeout=600)
+        found = [load(model, runtime) for runtime in ("strop", "onnxruntime", "openvino")]
+        plan.unlink()
+        cells = [f"{each[0]:.2f}" if each else "-" for each in found]
+        cells += [f"{each[1]:.0f}" if each else "-" for each in found]
+        print(f"| {model.stem} | {' | '.join(cells)} |", flush=True)
+
+
 def main(folder):
     print("# The engine beside its peers\n\nMedians in milliseconds, of runs that take turns; written by "
           "bench/peers/engine.py.\n")
@@ -50,6 +121,7 @@ def main(folder):
         for threads in (1, 2):
             for batch in (1, 8):
                 found = row(model, threads, batch)
+    loads(folder)
     versions = ", ".join(each["runtime"] for each in found["runtimes"][1:])
     print(f"\nOn {found['cpu']} ({found['isa']}); {versions} for the last model.")
 

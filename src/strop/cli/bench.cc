@@ -12,6 +12,7 @@
 
 #include "strop/base/cpu.h"
 #include "strop/base/error.h"
+#include "strop/base/file.h"
 #include "strop/base/threads.h"
 #include "strop/cli/verb.h"
 #include "strop/engine/kernels/roofline/roofline.h"
@@ -56,6 +57,25 @@ std::map<std::string, Shape> ParseShapes(const std::vector<std::string>& texts) 
   }
   return shapes;
 }
+
+// The plan that is measured, in a file for as long as sessions are made of it.
+class PlanFile {
+ public:
+  explicit PlanFile(const engine::SavedPlan& plan)
+      : path_(TemporaryBeside(std::filesystem::temp_directory_path() / "strop-bench.plan.json")) {
+    engine::SavePlan(plan, path_);
+  }
+  PlanFile(const PlanFile&) = delete;
+  PlanFile& operator=(const PlanFile&) = delete;
+  ~PlanFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
 
 // One runtime under measurement.
 struct Contender {
@@ -185,9 +205,9 @@ std::string Table(const json& result) {
                         layer["kernel"].get<std::string>(), layer["seconds"].get<double>() * 1e6,
                         layer["share"].get<double>() * 100, rate);
   }
-  if (!result["dense"].empty()) {
-    text += "\ndense layers, µs a kernel:\n";
-    for (const json& layer : result["dense"]) {
+  if (!result["timed"].empty()) {
+    text += "\nown layers, µs a kernel:\n";
+    for (const json& layer : result["timed"]) {
       text += fmt::format("  {} ({})", layer["layer"].get<std::string>(), layer["op"].get<std::string>());
       for (const json& each : layer["candidates"]) {
         text += fmt::format("  {} {:.1f}", each["kernel"].get<std::string>(),
@@ -209,10 +229,8 @@ std::string Table(const json& result) {
   return text;
 }
 
-json Layers(const BenchOptions& options, const std::vector<TensorMap>& inputs, int threads,
-            const std::map<std::string, engine::Work>& work) {
-  engine::SessionOptions session_options;
-  session_options.threads = threads;
+json Layers(const BenchOptions& options, const std::vector<TensorMap>& inputs,
+            engine::SessionOptions session_options, const std::map<std::string, engine::Work>& work) {
   session_options.profile_layers = true;
   const auto session = engine::Session::Load(options.model, session_options);
   Ours(*session, inputs).Run(20);
@@ -243,13 +261,15 @@ int Bench(Console& console, const BenchOptions& options) {
   tune.shapes = ParseShapes(options.shapes);
   tune.seconds = options.seconds / 2;
   console.Progress("bench", 0, 3, "timing candidates");
-  const engine::SavedPlan plan =
-      options.keep_plan ? engine::MakePlan(options.model, tune) : engine::TunePlan(options.model, tune);
+  const engine::SavedPlan plan = engine::MakePlan(options.model, tune);
+  if (!options.keep_plan) engine::SavePlan(plan, engine::PlanPath(options.model));
+  const PlanFile measured(plan);
 
   ThrowIfInterrupted();
   console.Progress("bench", 1, 3, "measuring");
   engine::SessionOptions session_options;
   session_options.threads = tune.threads;
+  session_options.plan = measured.path();
   const Clock::time_point begin = Clock::now();
   const auto session = engine::Session::Load(options.model, session_options);
   std::vector<Contender> contenders(1);
@@ -300,8 +320,8 @@ int Bench(Console& console, const BenchOptions& options) {
     result["runtimes"].push_back(ToJson(contender, options.batch));
   const json saved = json::parse(plan.ToJson());
   result["candidates"] = saved["candidates"];
-  result["dense"] = saved["layers"];
-  result["layers"] = Layers(options, inputs, tune.threads, work);
+  result["timed"] = saved["layers"];
+  result["layers"] = Layers(options, inputs, session_options, work);
   result["roofline"] = Roofline(work, Quantile(contenders[0].seconds, 0.5), tune.threads, bits);
   console.EndProgress();
   console.Result(result, Table(result));
