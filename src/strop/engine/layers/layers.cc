@@ -7,6 +7,7 @@
 #include "strop/engine/layers/conv.h"
 #include "strop/engine/layers/dense.h"
 #include "strop/engine/layers/layer.h"
+#include "strop/engine/layers/pool.h"
 #include "strop/engine/layers/search.h"
 #include "strop/model/subgraph.h"
 
@@ -81,6 +82,7 @@ std::vector<Layer> FindLayers(const Graph& graph, const std::map<std::string, Va
   for (AttentionLayer& attention : FindAttention(search)) layers.push_back(AsLayer(std::move(attention)));
   for (DenseLayer& dense : FindDense(search)) layers.push_back(AsLayer(std::move(dense)));
   for (ConvLayer& conv : FindConv(search)) layers.push_back(AsLayer(std::move(conv)));
+  for (PoolLayer& pool : FindPools(search)) layers.push_back(AsLayer(std::move(pool)));
   FindChains(search, layers);
   std::sort(layers.begin(), layers.end(),
             [](const Layer& a, const Layer& b) { return a.nodes.back() < b.nodes.back(); });
