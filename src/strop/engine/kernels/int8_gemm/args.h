@@ -40,7 +40,8 @@ struct Int8GemmArgs {
   int64_t ldc = 0;
 };
 
-// Checks nothing: the plan above has. Reads and writes nothing outside the rows and columns named.
+// Checks nothing: the plan above has. Reads nothing before the first element of a or behind the last, and
+// writes nothing outside the rows and columns named.
 using Int8GemmFn = void (*)(const Int8GemmArgs& args) noexcept;
 
 }  // namespace strop::engine

@@ -35,8 +35,25 @@ struct Lane {
   static Float AddFloats(Float a, Float b) noexcept { return a + b; }
   static Float Max(Float a, Float b) noexcept { return a > b ? a : b; }
   static Float Min(Float a, Float b) noexcept { return a < b ? a : b; }
-  static Reg Round(Float x) noexcept { return static_cast<Reg>(static_cast<int32_t>(__builtin_rintf(x))); }
-  static void StoreBytes(uint8_t* p, Reg x) noexcept { *p = static_cast<uint8_t>(x); }
+  static Reg Round(Float x) noexcept {
+    const bool fits = x > -0x1p31f && x < 0x1p31f;
+    return fits ? static_cast<Reg>(static_cast<int32_t>(__builtin_rintf(x))) : 0x80000000;
+  }
+  static void StorePart(int32_t* p, int64_t, Reg x) noexcept { StoreSums(p, x); }
+  static void StorePart(float* p, int64_t, Float x) noexcept { *p = x; }
+
+  static int32_t SetZero(int32_t zero) noexcept { return zero; }
+  template <int NV, bool kSigned>
+  static void StoreBytes(uint8_t* p, int64_t stride, int64_t rows, int64_t n, const Reg (&x)[4],
+                         int32_t zero) noexcept {
+    for (int64_t i = 0; i < 4; ++i) {
+      if (i / NV >= rows || i % NV >= n || i / NV >= (NV >= 3 ? 1 : 4 / NV)) continue;
+      const int64_t low = kSigned ? -128 : 0, byte = int64_t{static_cast<int32_t>(x[i])} + zero;
+      p[i / NV * stride + i % NV] = static_cast<uint8_t>(byte < low         ? low
+                                                         : byte > low + 255 ? low + 255
+                                                                            : byte);
+    }
+  }
 };
 
 }  // namespace

@@ -6,22 +6,24 @@
 #include "strop/engine/kernels/int8_gemm/args.h"
 
 // The one shape of every integer GEMM kernel, over a vector type V of the ISA file. Of kWidth lanes of 32
-// bits: Reg, Zero, Set1, Load (four bytes a lane), LoadSums, StoreSums, Xor, Add, and Dot(sum, a, b), which
+// bits: Reg, Set1, Zero, Load (four bytes a lane), LoadSums, StoreSums, Xor, Add, and Dot(sum, a, b), which
 // adds to each lane the four products of a's unsigned with b's signed bytes. Of floats: Float, SetFloat,
-// LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min, Round (to the nearest even), and StoreBytes,
-// which stores the lowest byte of each lane. V lies in the ISA file's unnamed namespace and is a parameter of
-// every function, so that each file keeps its own instances.
+// LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min, and Round (to the nearest even; what 32 bits do
+// not hold is their lowest number, as cvtps2dq has it). StorePart of sums or floats stores the first n lanes.
+// StoreBytes<NV, kSigned> stores the first n columns of 4 / NV rows of NV vectors as bytes, `zero` added,
+// both steps saturated. V lies in the ISA file's unnamed namespace and is a parameter of every function, so
+// that each file keeps its own instances.
 //
 // b lies in panels of nr columns, each in groups of four rows: [panel][k / 4][nr][4].
 namespace strop::engine {
 
 inline constexpr int kInt8Group = 4;
 
-// sums[R][nr] = a[R × k] · panel, for the first NV vectors of columns. U independent sums along k hide the
-// latency of the products where R · NV alone are too few.
+// sums[R][nr] = start + a[R × k] · panel, for the first NV vectors of columns. U independent sums along k
+// hide the latency of the products where R · NV alone are too few.
 template <class V, int R, int NV, int U, bool kFlip>
 inline void Int8Tile(const uint8_t* a, int64_t lda, int64_t k, const int8_t* panel, int64_t nr,
-                     int32_t* sums) noexcept {
+                     const int32_t* start, int32_t* sums) noexcept {
   using Reg = typename V::Reg;
   const Reg flips = V::Set1(0x80808080);
   Reg sum[U][R][NV];
@@ -30,7 +32,7 @@ inline void Int8Tile(const uint8_t* a, int64_t lda, int64_t k, const int8_t* pan
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) sum[u][i][v] = V::Zero();
+      for (int v = 0; v < NV; ++v) sum[u][i][v] = u == 0 ? V::LoadSums(start + v * V::kWidth) : V::Zero();
     }
   }
   const auto step = [&](const uint8_t* rows, int64_t stride, const int8_t* weights, int u) {
@@ -73,35 +75,16 @@ inline void Int8Tile(const uint8_t* a, int64_t lda, int64_t k, const int8_t* pan
   }
 }
 
-// Rows of a tile that are left over: the same tile with fewer rows.
-template <class V, int R, int NV, bool kFlip>
-inline void Int8Rows(int64_t rows, const uint8_t* a, int64_t lda, int64_t k, const int8_t* panel, int64_t nr,
-                     int32_t* sums) noexcept {
-  if (rows == R) {
-    constexpr int kSums = R * NV >= 8 ? 1 : R * NV >= 4 ? 2 : 4;
-    Int8Tile<V, R, NV, kSums, kFlip>(a, lda, k, panel, nr, sums);
-  } else if constexpr (R > 1) {
-    Int8Rows<V, R - 1, NV, kFlip>(rows, a, lda, k, panel, nr, sums);
-  }
-}
-
-// Chooses as many vectors as the n columns of a panel need.
-template <class V, int R, int NV, bool kFlip>
-inline void Int8Panel(int64_t rows, const uint8_t* a, int64_t lda, int64_t k, const int8_t* panel, int64_t nr,
-                      int64_t n, int32_t* sums) noexcept {
-  if (n > (NV - 1) * V::kWidth) {
-    Int8Rows<V, R, NV, kFlip>(rows, a, lda, k, panel, nr, sums);
-  } else if constexpr (NV > 1) {
-    Int8Panel<V, R, NV - 1, kFlip>(rows, a, lda, k, panel, nr, n, sums);
-  }
-}
-
-// What the columns of a panel are finished with, zeros beyond n.
+// What the columns of a panel are begun and finished with, zeros beyond n.
 template <class V, int kNr>
 struct Int8Columns {
   alignas(64) int32_t correction[kNr] = {};
   alignas(64) float scale[kNr] = {};
   alignas(64) float offset[kNr] = {};
+  // Of bytes: the bounds of y, and whether any but those of the byte itself could hold: |sum · scale +
+  // offset| below 2^31 is rounded to an integer that saturation then bounds.
+  float low = 0, high = 0;
+  bool clamps = true;
 
   // `flipped`: signed bytes of a were multiplied as a + 128.
   Int8Columns(const Int8GemmArgs& g, int64_t col, int64_t n, bool flipped) noexcept {
@@ -110,66 +93,100 @@ struct Int8Columns {
     for (int64_t i = 0; flipped && i < n; ++i)
       correction[i] = static_cast<int32_t>(static_cast<uint32_t>(correction[i]) -
                                            128 * static_cast<uint32_t>(g.sums[col + i]));
-    if (g.scale != nullptr) std::memcpy(scale, g.scale + col, count * sizeof(float));
-    if (g.offset != nullptr) std::memcpy(offset, g.offset + col, count * sizeof(float));
+    if (g.output == Int8Output::kS32) return;
+    std::memcpy(scale, g.scale + col, count * sizeof(float));
+    std::memcpy(offset, g.offset + col, count * sizeof(float));
+    if (g.output != Int8Output::kF32) Bound(g);
   }
 
-  typename V::Reg Corrected(const int32_t* sums, int i) const noexcept {
-    return V::Add(V::LoadSums(sums + i), V::LoadSums(correction + i));
+ private:
+  void Bound(const Int8GemmArgs& g) noexcept {
+    const int32_t least = g.output == Int8Output::kS8 ? -128 : 0;
+    const auto lowest = static_cast<float>(least - g.zero),
+               highest = static_cast<float>(least + 255 - g.zero);
+    const auto within = [&](float bound) {
+      return bound < lowest ? lowest : bound > highest ? highest : bound;
+    };
+    low = within(g.clamp.low);
+    high = within(g.clamp.high);
+    // |sum| <= 2^31, so that |y| <= 2^30 + 2^29. NaN is the lowest byte either way.
+    clamps = low > lowest || high < highest || Largest(scale) > 0.5f || Largest(offset) > 0x1p29f;
   }
-  typename V::Float Scaled(const int32_t* sums, int i) const noexcept {
-    return V::AddFloats(V::Mul(V::ToFloat(Corrected(sums, i)), V::LoadFloats(scale + i)),
-                        V::LoadFloats(offset + i));
+  static float Largest(const float* x) noexcept {
+    const auto minus = V::SetFloat(-1);
+    auto most = V::SetFloat(0);
+    for (int i = 0; i < kNr; i += V::kWidth) {
+      const auto value = V::LoadFloats(x + i);
+      most = V::Max(V::Max(value, V::Mul(value, minus)), most);
+    }
+    float lanes[V::kWidth], largest = 0;
+    V::StoreFloats(lanes, most);
+    for (const float lane : lanes) largest = lane > largest ? lane : largest;
+    return largest;
   }
 };
 
-// kNr bytes of a row from its sums. What a byte can hold bounds the clamp.
-template <class V, int kNr>
+// Rows of c from their sums, `column` being the first of the n within the panel.
+template <class V, int kNr, int NV, bool kSigned, bool kClamps>
 inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
-                            uint8_t* out) noexcept {
-  const int32_t least = g.output == Int8Output::kS8 ? -128 : 0;
-  const auto lowest = static_cast<float>(least - g.zero), highest = static_cast<float>(least + 255 - g.zero);
-  const auto within = [&](float bound) {
-    return bound < lowest ? lowest : bound > highest ? highest : bound;
-  };
-  const auto low = V::SetFloat(within(g.clamp.low)), high = V::SetFloat(within(g.clamp.high));
-  const auto zero = V::Set1(static_cast<uint32_t>(g.zero));
-  for (int i = 0; i < kNr; i += V::kWidth) {
-    const auto y = V::Min(V::Max(columns.Scaled(sums, i), low), high);
-    V::StoreBytes(out + i, V::Add(V::Round(y), zero));
+                            int64_t rows, int64_t column, uint8_t* out, int64_t n) noexcept {
+  constexpr int kRows = NV >= 3 ? 1 : 4 / NV;
+  const auto low = V::SetFloat(columns.low), high = V::SetFloat(columns.high);
+  const auto zero = V::SetZero(g.zero);
+  for (int64_t row = 0; row < rows; row += kRows, sums += kRows * kNr, out += kRows * g.ldc) {
+    typename V::Reg bytes[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      if (NV == 3 && i == 3) {
+        bytes[i] = bytes[0];
+        continue;
+      }
+      const int64_t at = i / NV * kNr + i % NV * V::kWidth, of = column + i % NV * V::kWidth;
+      auto y = V::AddFloats(V::Mul(V::ToFloat(V::LoadSums(sums + at)), V::LoadFloats(columns.scale + of)),
+                            V::LoadFloats(columns.offset + of));
+      if (kClamps) y = V::Min(V::Max(y, low), high);
+      bytes[i] = V::Round(y);
+    }
+    V::template StoreBytes<NV, kSigned>(out, g.ldc, rows - row, n, bytes, zero);
   }
 }
 
-template <class V, int kNr>
-inline void Int8FinishFloats(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
-                             float* out) noexcept {
+template <class V, int kNr, int NV>
+inline void Int8FinishWords(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
+                            int64_t rows, int64_t column, char* out, int64_t n) noexcept {
   const auto low = V::SetFloat(g.clamp.low), high = V::SetFloat(g.clamp.high);
-  for (int i = 0; i < kNr; i += V::kWidth)
-    V::StoreFloats(out + i, V::Min(V::Max(columns.Scaled(sums, i), low), high));
-}
-
-template <class V, int kNr>
-inline void Int8FinishSums(const Int8Columns<V, kNr>& columns, const int32_t* sums, int32_t* out) noexcept {
-  for (int i = 0; i < kNr; i += V::kWidth) V::StoreSums(out + i, columns.Corrected(sums, i));
-}
-
-// A row of n elements of c, from element `at` on, of its sums.
-template <class V, int kNr>
-inline void Int8Finish(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
-                       int64_t at, int64_t n) noexcept {
-  const bool bytes = g.output == Int8Output::kU8 || g.output == Int8Output::kS8;
-  const int64_t size = bytes ? 1 : 4;
-  char* const row = static_cast<char*>(g.c) + at * size;
-  alignas(64) char part[kNr * 4];
-  char* const out = n == kNr ? row : part;
-  if (bytes) {
-    Int8FinishBytes<V, kNr>(g, columns, sums, reinterpret_cast<uint8_t*>(out));
-  } else if (g.output == Int8Output::kF32) {
-    Int8FinishFloats<V, kNr>(g, columns, sums, reinterpret_cast<float*>(out));
-  } else {
-    Int8FinishSums<V, kNr>(columns, sums, reinterpret_cast<int32_t*>(out));
+  for (int64_t row = 0; row < rows; ++row, sums += kNr, out += g.ldc * 4) {
+    for (int v = 0; v < NV; ++v) {
+      const int64_t at = v * V::kWidth, left = n - at < V::kWidth ? n - at : V::kWidth;
+      const auto sum = V::LoadSums(sums + at);
+      if (g.output == Int8Output::kS32) {
+        V::StorePart(reinterpret_cast<int32_t*>(out) + at, left, sum);
+        continue;
+      }
+      const auto y = V::AddFloats(V::Mul(V::ToFloat(sum), V::LoadFloats(columns.scale + column + at)),
+                                  V::LoadFloats(columns.offset + column + at));
+      V::StorePart(reinterpret_cast<float*>(out) + at, left, V::Min(V::Max(y, low), high));
+    }
   }
-  if (out == part) std::memcpy(row, part, static_cast<size_t>(n * size));
+}
+
+// Rows of n columns of c, from row `row` and column `col` + `column` on; `sums` are theirs, kNr a row, rows
+// up to the next multiple of 4 / NV.
+template <class V, int kNr, int NV>
+[[gnu::noinline]] void Int8Finish(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns,
+                                  const int32_t* sums, int64_t row, int64_t rows, int64_t col, int64_t column,
+                                  int64_t n) noexcept {
+  const int64_t at = row * g.ldc + col + column;
+  if (g.output == Int8Output::kS32 || g.output == Int8Output::kF32)
+    return Int8FinishWords<V, kNr, NV>(g, columns, sums, rows, column, static_cast<char*>(g.c) + at * 4, n);
+  auto* const out = static_cast<uint8_t*>(g.c) + at;
+  const auto finish = [&](auto bytes) { bytes(g, columns, sums, rows, column, out, n); };
+  if (g.output == Int8Output::kU8) {
+    if (columns.clamps) return finish(Int8FinishBytes<V, kNr, NV, false, true>);
+    return finish(Int8FinishBytes<V, kNr, NV, false, false>);
+  }
+  if (columns.clamps) return finish(Int8FinishBytes<V, kNr, NV, true, true>);
+  finish(Int8FinishBytes<V, kNr, NV, true, false>);
 }
 
 // What the outliers of a panel add to the sums of `rows` rows.
@@ -188,31 +205,51 @@ inline void AddOutliers(const Int8GemmArgs& g, int64_t panel, int64_t row, int64
   }
 }
 
-// A panel stays in L2 while all rows pass by it.
-template <class V, int R, int NV, bool kFlip>
-inline void Int8Panels(const Int8GemmArgs& g) noexcept {
-  constexpr int64_t kNr = NV * V::kWidth;
-  const int64_t depth = (g.k + kInt8Group - 1) / kInt8Group * kInt8Group;
-  alignas(64) int32_t sums[R * kNr];
-  for (int64_t col = 0; col < g.n; col += kNr) {
-    const int64_t width = col + kNr < g.n ? kNr : g.n - col;
-    const Int8Columns<V, kNr> columns(g, col, width, kFlip);
-    for (int64_t row = 0; row < g.m; row += R) {
-      const int64_t rows = row + R < g.m ? R : g.m - row;
-      Int8Panel<V, R, NV, kFlip>(rows, g.a + row * g.lda, g.lda, g.k, g.b + col * depth, kNr, width, sums);
-      if (g.outlier_begin != nullptr) AddOutliers<V>(g, col / kNr, row, rows, kNr, sums);
-      for (int64_t i = 0; i < rows; ++i)
-        Int8Finish<V, kNr>(g, columns, sums + i * kNr, (row + i) * g.ldc + col, width);
-    }
+// One tile of rows from `row` on, the last one over rows that the one before has done; answers how many rows
+// are done then. Fewer rows than a tile's take one of half as many.
+template <class V, int kNr, int R, int NV, bool kFlip>
+inline int64_t Int8Rows(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int8_t* panel,
+                        int64_t row, int64_t col, int64_t n) noexcept {
+  if constexpr (R > 1) {
+    if (g.m < R || g.m - row <= R / 2)
+      return Int8Rows<V, kNr, R / 2, NV, kFlip>(g, columns, panel, row, col, n);
   }
+  constexpr int kSums = R * NV >= 8 ? 1 : R * NV >= 4 ? 2 : 4;
+  const int64_t first = row + R <= g.m ? row : g.m - R;
+  constexpr int kTogether = NV >= 3 ? 1 : 4 / NV, kSumRows = (R + kTogether - 1) / kTogether * kTogether;
+  alignas(64) int32_t sums[kSumRows * kNr];
+  for (int64_t i = R * kNr; i < kSumRows * kNr; ++i) sums[i] = 0;
+  Int8Tile<V, R, NV, kSums, kFlip>(g.a + first * g.lda, g.lda, g.k, panel, kNr, columns.correction, sums);
+  if (g.outlier_begin != nullptr) AddOutliers<V>(g, col / kNr, first, R, kNr, sums);
+  Int8Finish<V, kNr, NV>(g, columns, sums, first, R, col, 0, n);
+  return first + R;
 }
 
+// Chooses as many vectors as the n columns of a panel need: the fewer, the more rows, up to 16, so that the
+// sums fill the registers and the loads of a row's four bytes find products to hide behind.
+template <class V, int kNr, int R, int NV, bool kFlip>
+inline void Int8Panel(const Int8GemmArgs& g, const int8_t* panel, int64_t col, int64_t n) noexcept {
+  if constexpr (NV > 1) {
+    if (n <= (NV - 1) * V::kWidth) return Int8Panel<V, kNr, R, NV - 1, kFlip>(g, panel, col, n);
+  }
+  constexpr int kMost = static_cast<int>(R * kNr / V::kWidth / NV);
+  constexpr int kTall = R == 1 ? 1 : kMost < 16 ? kMost : 16;
+  const Int8Columns<V, kNr> columns(g, col, n, kFlip);
+  for (int64_t row = 0; row < g.m;) row = Int8Rows<V, kNr, kTall, NV, kFlip>(g, columns, panel, row, col, n);
+}
+
+// A panel stays in L2 while all rows pass by it.
 template <class V, int R, int NV>
 inline void Int8Gemm(const Int8GemmArgs& g) noexcept {
-  if (g.is_signed) {
-    Int8Panels<V, R, NV, true>(g);
-  } else {
-    Int8Panels<V, R, NV, false>(g);
+  constexpr int64_t kNr = NV * V::kWidth;
+  const int64_t depth = (g.k + kInt8Group - 1) / kInt8Group * kInt8Group;
+  for (int64_t col = 0; col < g.n; col += kNr) {
+    const int64_t width = col + kNr < g.n ? kNr : g.n - col;
+    if (g.is_signed) {
+      Int8Panel<V, kNr, R, NV, true>(g, g.b + col * depth, col, width);
+    } else {
+      Int8Panel<V, kNr, R, NV, false>(g, g.b + col * depth, col, width);
+    }
   }
 }
 

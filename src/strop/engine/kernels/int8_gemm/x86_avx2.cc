@@ -33,12 +33,43 @@ struct Ymm {
   static Float Max(Float a, Float b) noexcept { return _mm256_max_ps(a, b); }
   static Float Min(Float a, Float b) noexcept { return _mm256_min_ps(a, b); }
   static Reg Round(Float x) noexcept { return _mm256_cvtps_epi32(x); }
-  static void StoreBytes(uint8_t* p, Reg x) noexcept {
-    // The lowest byte of each lane to the front of its half, and the halves together.
-    const Reg front = _mm256_shuffle_epi8(x, _mm256_set1_epi32(0x0c080400));
-    const __m128i eight =
-        _mm_unpacklo_epi32(_mm256_castsi256_si128(front), _mm256_extracti128_si256(front, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), eight);
+  static void StorePart(int32_t* p, int64_t n, Reg x) noexcept { _mm256_maskstore_epi32(p, First(n), x); }
+  static void StorePart(float* p, int64_t n, Float x) noexcept { _mm256_maskstore_ps(p, First(n), x); }
+
+  static Reg SetZero(int32_t zero) noexcept { return _mm256_set1_epi16(static_cast<int16_t>(zero)); }
+  template <int NV, bool kSigned>
+  static void StoreBytes(uint8_t* p, int64_t stride, int64_t rows, int64_t n, const Reg (&x)[4],
+                         Reg zero) noexcept {
+    const Reg front = _mm256_adds_epi16(_mm256_packs_epi32(x[0], x[1]), zero);
+    const Reg back = _mm256_adds_epi16(_mm256_packs_epi32(x[2], x[3]), zero);
+    const Reg packed = kSigned ? _mm256_packs_epi16(front, back) : _mm256_packus_epi16(front, back);
+    // Half h of vector v lies at h * 4 + v.
+    const Reg bytes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    constexpr int64_t kBytes = NV * kWidth;
+    if (n == kBytes && rows >= 4 / NV) {
+      if constexpr (NV == 2) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p + stride), _mm256_extracti128_si256(bytes, 1));
+      } else {
+        const __m128i halves[2] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
+        for (int half = 0; half < 2; ++half) {
+          _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 2 * half * stride), halves[half]);
+          _mm_storeh_pd(reinterpret_cast<double*>(p + (2 * half + 1) * stride),
+                        _mm_castsi128_pd(halves[half]));
+        }
+      }
+      return;
+    }
+    alignas(32) uint8_t all[32];
+    _mm256_store_si256(reinterpret_cast<Reg*>(all), bytes);
+    for (int64_t row = 0; row < 4 / NV && row < rows; ++row)
+      std::memcpy(p + row * stride, all + row * kBytes, static_cast<size_t>(n));
+  }
+
+ private:
+  static Reg First(int64_t n) noexcept {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(n)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
 };
 
