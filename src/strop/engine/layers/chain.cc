@@ -1,6 +1,7 @@
 #include "strop/engine/layers/chain.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string_view>
@@ -255,7 +256,10 @@ class Growth {
       return operand.kind == Kind::kScalar || operand.kind == Kind::kRows;
     };
     if (!b || (constant(a) && constant(*b))) return false;
-    chain_.answer = Emit(op, a, *b);
+    // A division takes ten times as long as a product, and the reciprocal is off by less than a rounding.
+    const bool inverts = op == BinaryOp::kDiv && b->kind == Kind::kScalar && std::isnormal(1 / b->scalar) &&
+                         std::isnormal(b->scalar);
+    chain_.answer = inverts ? Emit(BinaryOp::kMul, a, ScalarOperand(1 / b->scalar)) : Emit(op, a, *b);
     return true;
   }
 

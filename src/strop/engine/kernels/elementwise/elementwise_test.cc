@@ -347,6 +347,17 @@ TEST_P(ElementwiseTest, QuantizeAnswersTheReferencesBytes) {
       for (const float scale : {1.0f, 0.5f, 0.1f, -1.0f, 0.0f, 1e-38f, 1e-44f, 3e38f, kInf, kNan})
         check(ties, 1, scale, zero, is_signed);
     }
+    // Floats beside a tie, where a quotient that is off by an ulp would show.
+    for (const float scale : {0.0123456f, 0.1f, 1.0f / 3, 0.037f, 1.7e-5f, 9.9e5f, 1.1e-30f, 0.9e30f}) {
+      std::vector<float> near;
+      for (int k = -300; k <= 300; ++k) {
+        float x = (static_cast<float>(k) + 0.5f) * scale;
+        for (int i = 0; i < 4; ++i) x = std::nextafter(x, -kInf);
+        for (int i = 0; i < 9; ++i, x = std::nextafter(x, kInf)) near.push_back(x);
+      }
+      check(near, 0, scale, low + 128, is_signed);
+      check(near, 0, scale, low + 7, is_signed);
+    }
   }
 }
 

@@ -12,6 +12,7 @@ struct FloatLane {
   using Int = uint32_t;
   using Mask = bool;
   static constexpr int64_t kWidth = 1;
+  static constexpr bool kExactFma = false;  // of one rounding
   static Reg Set1(float x) noexcept { return x; }
   static Reg Load(const float* p) noexcept { return *p; }
   static void Store(float* p, Reg x) noexcept { *p = x; }

@@ -16,6 +16,7 @@ struct FloatYmm {
   using Int = __m256i;
   using Mask = __m256;
   static constexpr int64_t kWidth = 8;
+  static constexpr bool kExactFma = true;  // of one rounding
   static Reg Set1(float x) noexcept { return _mm256_set1_ps(x); }
   static Reg Load(const float* p) noexcept { return _mm256_loadu_ps(p); }
   static void Store(float* p, Reg x) noexcept { _mm256_storeu_ps(p, x); }

@@ -13,6 +13,7 @@ struct FloatZmm {
   using Int = __m512i;
   using Mask = __mmask16;
   static constexpr int64_t kWidth = 16;
+  static constexpr bool kExactFma = true;  // of one rounding
   static Reg Set1(float x) noexcept { return _mm512_set1_ps(x); }
   static Reg Load(const float* p) noexcept { return _mm512_loadu_ps(p); }
   static void Store(float* p, Reg x) noexcept { _mm512_storeu_ps(p, x); }
