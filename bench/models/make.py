@@ -1,6 +1,6 @@
 """Writes the models that the engine is measured on into a folder: those of this folder in float32 and, but for the trees,
 as INT8 QDQ by ONNX Runtime's static quantisation (weights of int8 with a scale a channel, activations of uint8, both
-calibrated by their smallest and largest values on 16 seeded inputs; of the transformer, the products with constant weights,
+calibrated by their smallest and largest values on 16 seeded inputs; of the transformer, all products, those of attention too,
 whose answers stay float32, as its bias and what follows want them).
 
     python bench/models/make.py build/models
@@ -42,7 +42,7 @@ def make(folder):
         if samples and not integers.exists():
             quantize_static(path, integers, Rows(samples), quant_format=QuantFormat.QDQ, per_channel=True,
                             weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8, op_types_to_quantize=kinds,
-                            extra_options={"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]})
+                            extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]})
         print(path, *([integers] if samples else []), flush=True)
 
 
