@@ -350,30 +350,11 @@ Layer AsLayer(Chain chain) {
   return layer;
 }
 
-// Which of the chains stand beside a layer, or beside one that does. What only changes between bytes and
-// numbers belongs to what reads its numbers or makes them.
-class Neighbours {
- public:
-  Neighbours(const Search& search, const std::vector<Layer>& layers) : search_(search) {
-    for (const Layer& layer : layers) owned_.insert(layer.nodes.begin(), layer.nodes.end());
-  }
-  bool Has(const Chain& chain) const {
-    const std::vector<size_t>& readers = search_.Consumers(chain.output);
-    const auto owned = [&](size_t node) { return owned_.contains(node); };
-    const bool read = std::any_of(readers.begin(), readers.end(), owned);
-    const bool made = std::any_of(chain.inputs.begin(), chain.inputs.end(), [&](const ChainInput& input) {
-      return owned(search_.Producer(input.value));
-    });
-    if (!chain.instructions.empty()) return read || made;
-    const bool all_read = !readers.empty() && std::all_of(readers.begin(), readers.end(), owned);
-    return (chain.quantized && made) || all_read;
-  }
-  void Add(const Chain& chain) { owned_.insert(chain.nodes.begin(), chain.nodes.end()); }
-
- private:
-  const Search& search_;
-  std::set<size_t> owned_;
-};
+// What only changes between bytes and numbers belongs to what reads its numbers or makes them.
+Candidate::Beside Beside(const Chain& chain) {
+  if (!chain.instructions.empty()) return Candidate::Beside::kAny;
+  return chain.quantized ? Candidate::Beside::kMaker : Candidate::Beside::kReaders;
+}
 
 }  // namespace
 
@@ -393,25 +374,16 @@ std::optional<Chain> FindChainFrom(const Search& search, const std::string& valu
   return growth.Grow({readers.begin(), readers.end()});
 }
 
-void FindChains(Search& search, std::vector<Layer>& layers) {
-  std::vector<Chain> chains;
+std::vector<Candidate> FindChains(Search& search) {
+  std::vector<Candidate> chains;
   for (size_t index = 0; index < search.size(); ++index) {
     std::optional<Chain> chain = FindChainAt(search, index);
     if (!chain) continue;
     search.Take(chain->nodes);
-    chains.push_back(std::move(*chain));
+    const Candidate::Beside beside = Beside(*chain);
+    chains.push_back({AsLayer(std::move(*chain)), beside});
   }
-  Neighbours neighbours(search, layers);
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (Chain& chain : chains) {
-      if (chain.nodes.empty() || !neighbours.Has(chain)) continue;
-      neighbours.Add(chain);
-      layers.push_back(AsLayer(std::move(chain)));
-      chain.nodes.clear();
-      changed = true;
-    }
-  }
+  return chains;
 }
 
 }  // namespace strop::engine

@@ -9,11 +9,10 @@
 #include "strop/base/tensor.h"
 #include "strop/engine/kernels/elementwise/args.h"
 #include "strop/engine/layers/layer.h"
+#include "strop/engine/layers/neighbours.h"
 #include "strop/engine/layers/quantization.h"
 
 namespace strop::engine {
-
-class Search;
 
 enum class ChainOp {
   kUnary,
@@ -72,7 +71,7 @@ STROP_API std::optional<Chain> FindChainFrom(const Search& search, const std::st
 
 std::unique_ptr<Step> MakeChainStep(const LayerBuild& build, const Chain& chain);
 
-// Chains among the free nodes that read or are read by one of the layers, and takes them.
-STROP_API void FindChains(Search& search, std::vector<Layer>& layers);
+// Every chain among the free nodes, which it takes.
+std::vector<Candidate> FindChains(Search& search);
 
 }  // namespace strop::engine

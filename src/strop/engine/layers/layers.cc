@@ -7,6 +7,7 @@
 #include "strop/engine/layers/conv.h"
 #include "strop/engine/layers/dense.h"
 #include "strop/engine/layers/layer.h"
+#include "strop/engine/layers/move.h"
 #include "strop/engine/layers/pool.h"
 #include "strop/engine/layers/search.h"
 #include "strop/model/subgraph.h"
@@ -83,7 +84,9 @@ std::vector<Layer> FindLayers(const Graph& graph, const std::map<std::string, Va
   for (DenseLayer& dense : FindDense(search)) layers.push_back(AsLayer(std::move(dense)));
   for (ConvLayer& conv : FindConv(search)) layers.push_back(AsLayer(std::move(conv)));
   for (PoolLayer& pool : FindPools(search)) layers.push_back(AsLayer(std::move(pool)));
-  FindChains(search, layers);
+  std::vector<Candidate> candidates = FindChains(search);
+  for (Candidate& move : FindMoves(search)) candidates.push_back(std::move(move));
+  TakeBeside(search, std::move(candidates), layers);
   std::sort(layers.begin(), layers.end(),
             [](const Layer& a, const Layer& b) { return a.nodes.back() < b.nodes.back(); });
   return layers;
