@@ -26,10 +26,12 @@ bool ChannelsFirst(const Call& call) {
   return mode == "CRD";
 }
 
+constexpr int64_t kMostBlock = 1 << 15;  // whose square times a size cannot overflow
+
 Results SpaceToDepth(const Call& call) {
   const Shape& in = call.In(0).shape();
   const int64_t block = call.node.Int("blocksize", 0);
-  if (in.size() != 4 || block < 1 || in[2] % block != 0 || in[3] % block != 0)
+  if (in.size() != 4 || block < 1 || block > kMostBlock || in[2] % block != 0 || in[3] % block != 0)
     call.Fail(fmt::format("{} has no whole blocks of {}", ShapeText(in), block));
   const int64_t height = in[2] / block, width = in[3] / block;
   const std::vector<size_t> perm =
@@ -41,7 +43,7 @@ Results SpaceToDepth(const Call& call) {
 Results DepthToSpace(const Call& call) {
   const Shape& in = call.In(0).shape();
   const int64_t block = call.node.Int("blocksize", 0);
-  if (in.size() != 4 || block < 1 || in[1] % (block * block) != 0)
+  if (in.size() != 4 || block < 1 || block > kMostBlock || in[1] % (block * block) != 0)
     call.Fail(fmt::format("{} has no channels for blocks of {}", ShapeText(in), block));
   const int64_t channels = in[1] / (block * block);
   const Shape out = {in[0], channels, in[2] * block, in[3] * block};

@@ -239,6 +239,15 @@ TEST(Reference, EvaluateNamesWhatIsWrong) {
   EXPECT_THAT(message({{"x", Floats({1, 2}, {1, 2})}}, {"nowhere"}), HasSubstr("no value nowhere"));
 }
 
+TEST(Reference, ABlockWhoseSquareOverflowsIsRefused) {
+  for (const char* op : {"DepthToSpace", "SpaceToDepth"}) {
+    model::Node node = MakeNode(op, {"x"}, {"y"});
+    node.attributes["blocksize"] = int64_t{1} << 32;
+    EXPECT_THAT(Thrown([&] { Compute(node, 17, {Floats({1, 4, 1, 1}, {1, 2, 3, 4})}); }).what(),
+                HasSubstr("blocks of 4294967296"));
+  }
+}
+
 TEST(Reference, AnInputOfAnotherTypeIsTheModelsFault) {
   const Error error = Thrown([] {
     Compute(MakeNode("Where", {"c", "x", "y"}, {"z"}), 17, {Ints({1}), Floats({1}, {1}), Floats({1}, {2})});
