@@ -71,14 +71,18 @@ class Growth {
     chain_.n = shape.shape.empty() ? 1 : shape.shape.back();
   }
 
-  // The value is the chain's to hide.
+  // The value, of the chain's shape, is the chain's to hide.
   void BeginAt(const std::string& value) {
     hidden_ = value;
+    same_.insert(value);
     if (!search_.IsFloat(value)) return;
     chain_.inputs = {{value, std::nullopt}};
     chain_.answer = {Kind::kInput, 0, 0, {}};
     made_[value] = chain_.answer;
   }
+
+  // The value is of the chain's shape.
+  void Know(const std::string& value) { same_.insert(value); }
 
   // Adds the node and what follows it as far as it goes, and cuts it where nothing outside reads an inner
   // value.
@@ -145,7 +149,19 @@ class Growth {
 
   bool SameAsChain(const std::string& value) const {
     const ValueInfo* info = search_.Value(value);
-    return info != nullptr && SameShape(*info, shape_);
+    return info != nullptr && (same_.contains(value) || SameShape(*info, shape_));
+  }
+
+  // Whether the node's answer is of the shape of its first input.
+  bool KeepsShape(const Node& node) const {
+    static const std::set<std::string_view> kOps = {
+        "Clip",     "DequantizeLinear", "Gelu",    "HardSigmoid",    "HardSwish",
+        "Identity", "LeakyRelu",        "Softmax", "QuantizeLinear", "LayerNormalization"};
+    if (Unary(node.op) || kOps.contains(node.op)) return true;
+    const Tensor* const other = node.inputs.size() == 2 ? search_.Constant(node.inputs[1]) : nullptr;
+    const ValueInfo* const own = search_.Value(node.inputs[0]);
+    return Binary(node.op) && other != nullptr && other->size() == 1 && own != nullptr && own->has_shape &&
+           other->shape().size() <= own->shape.size();
   }
 
   ChainOperand Input(const std::string& value, std::optional<Quantization> integers) {
@@ -191,13 +207,16 @@ class Growth {
 
   bool Add(size_t index) {
     const Node& node = search_.node(index);
-    if (!node.domain.empty() || node.outputs.empty() || !SameAsChain(node.outputs[0])) return false;
+    if (!node.domain.empty() || node.inputs.empty() || node.outputs.empty()) return false;
+    if (KeepsShape(node) && (SameAsChain(node.inputs[0]) || SameAsChain(node.outputs[0])))
+      same_.insert({node.inputs[0], node.outputs[0]});
+    if (!SameAsChain(node.outputs[0])) return false;
     for (size_t i = 1; i < node.outputs.size(); ++i)
       if (!node.outputs[i].empty()) return false;
     chain_.quantized.reset();
     if (node.op == "DequantizeLinear") return AddDequantizer(index);
     if (node.op == "QuantizeLinear") return AddQuantizer(index);
-    if (!search_.IsFloat(node.outputs[0]) || node.inputs.empty()) return false;
+    if (!search_.IsFloat(node.outputs[0])) return false;
     const std::optional<ChainOperand> a = Operand(node.inputs[0]);
     if (!a) return false;
     if (const std::optional<BinaryOp> op = Binary(node.op)) return AddBinary(node, *op, *a);
@@ -326,6 +345,7 @@ class Growth {
   std::map<std::string, std::pair<ChainOperand, Quantization>>
       bytes_;  // made, and the numbers that they stand for
   std::string hidden_;
+  std::set<std::string> same_;  // values of the chain's shape, whatever its unknown sizes are
 };
 
 std::optional<Chain> FindChainAt(const Search& search, size_t node) {
@@ -333,6 +353,7 @@ std::optional<Chain> FindChainAt(const Search& search, size_t node) {
   const ValueInfo* shape = search.Value(search.node(node).outputs[0]);
   if (shape == nullptr || !shape->has_shape) return std::nullopt;
   Growth growth(search, *shape);
+  growth.Know(search.node(node).outputs[0]);
   std::optional<Chain> chain = growth.Grow({node});
   return chain && std::find(chain->nodes.begin(), chain->nodes.end(), node) != chain->nodes.end()
              ? chain

@@ -87,6 +87,17 @@ TEST(FindChain, ValuesOfSizesThatMayDifferAreNotJoined) {
   EXPECT_EQ(From(graph, {"y"})->output, "g");
 }
 
+TEST(FindChain, ElementByElementKeepsSizesThatHaveNoName) {
+  model::Graph graph = Begun(1);
+  graph.initializers["scalar"] = RandomF32({1}, 4);
+  graph.initializers["wide"] = RandomF32({1, 1, 1, 1}, 5);
+  graph.inputs = {{"h", DType::kF32, {-1, 5, -1}, {"", "", ""}}};
+  graph.nodes = {MakeNode("Mul", "mul", {"h", "scalar"}, {"m"}), MakeNode("Tanh", "tanh", {"m"}, {"t"}),
+                 MakeNode("Add", "add", {"t", "wide"}, {"y"})};
+  graph.outputs = {{"y", DType::kF32, {-1, -1, 5, -1}, {"", "", "", ""}}};
+  EXPECT_EQ(From(graph, {"y"})->output, "t") << "the sum has a dimension more";
+}
+
 TEST(FindChain, EndsWithTheQuantizer) {
   model::Graph graph = Transformer();
   graph.initializers["scale"] = Values<float>(DType::kF32, {0.1f}, {});

@@ -294,6 +294,17 @@ TEST(Conv, OfIntegersAnswersAsTheReference) {
   }
 }
 
+// Sizes that are known at run alone have no name behind a convolution, yet what goes element by element keeps
+// them.
+TEST(Conv, ChainsOverImagesOfAnySizeAreOwn) {
+  Quantized how;
+  how.clipped = true;
+  model::Graph graph = Int8Graph(how, {3, 3, {{"strides", Ints{2, 2}}}}, {-1, 5, -1, -1}, 18);
+  for (const Shape& shape : {Shape{1, 5, 9, 20}, Shape{2, 5, 30, 8}})
+    ExpectAsReference(graph, {{"x", RandomF32(shape, 22)}}, {.threads = 2, .share_off = 0.01},
+                      ShapeText(shape));
+}
+
 TEST(Conv, BytesWithinComeOutAsTaps) {
   for (const bool depthwise : {false, true}) {
     Quantized how;
