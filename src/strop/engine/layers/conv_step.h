@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "strop/engine/kernels/window.h"
 #include "strop/engine/layers/conv.h"
@@ -24,6 +25,7 @@ class ConvStep : public Step {
   struct Memory : State {
     Window window;  // of images of window.height × window.width
     Tensor bytes;
+    std::vector<int64_t> offsets;      // of the rows of the kernel
     std::byte* Bytes(int64_t wanted);  // at least so many; what was there is lost
   };
 

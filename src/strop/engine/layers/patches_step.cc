@@ -11,17 +11,22 @@ namespace {
 constexpr int64_t kManyRows = 64;         // what plan() names: the kernel of many pixels
 constexpr int64_t kBlockBytes = 1 << 19;  // of patches, and of products, that lie in L2
 constexpr int64_t kFewestRows = 64;       // of a block: fewer make a product wait for its weights
+constexpr int64_t kFewestOfRun = 16;      // pixels of a row: those of a tile of AMX
 
 Tensor Constant(const model::Graph& graph, const std::string& name) {
   return name.empty() ? Tensor() : graph.initializers.at(name);
 }
 
-// A product of patches, or of the pixels themselves where the kernel is a point.
+// A product of patches, or of the pixels themselves where the kernel is a point. Integers are read where they
+// lie in a padded image if they can: a row of the kernel is a run of bytes, which makes one part of a row of
+// the product, its weights padded with zeros to what the kernel of the product takes at a time.
 class PatchesStep : public ConvStep {
  public:
   PatchesStep(const LayerBuild& build, const ConvLayer& layer)
       : ConvStep(build, layer),
-        depth_(layer.channels * layer.kernel_h * layer.kernel_w),
+        reach_(layer.channels * layer.kernel_w),
+        part_(PartOf(layer, flags_)),
+        depth_(part_ * layer.kernel_h),
         patches_(PickPatches(flags_)),
         product_(MakeProduct(Weights(build.graph), flags_)) {
     plan.kernel = product_->Kernel(kManyRows);
@@ -29,18 +34,28 @@ class PatchesStep : public ConvStep {
   }
 
  private:
-  // [n, channels, height, width] as [n, height, width, channels].
-  static Tensor Rearranged(const Tensor& weights) {
+  // Elements of a row of the kernel, with their padding.
+  static int64_t PartOf(const ConvLayer& layer, const CpuFlags& flags) {
+    const int64_t reach = layer.channels * layer.kernel_w, unit = TapUnit(flags);
+    const bool padded = layer.integers && layer.kernel_h * layer.kernel_w > 1 && Runs(layer);
+    return padded ? (reach + unit - 1) / unit * unit : reach;
+  }
+  // Whether the taps of a row of the kernel are neighbours.
+  static bool Runs(const ConvLayer& layer) { return layer.window.Ints("dilations", {1, 1}).back() == 1; }
+
+  // [n, channels, height, width] as [n, height, width, channels], each row of the kernel padded to `part`.
+  static Tensor Rearranged(const Tensor& weights, int64_t part) {
     const Shape& s = weights.shape();
     const auto size = static_cast<int64_t>(SizeOf(weights.dtype()));
-    const Tensor out = Tensor::New(weights.dtype(), {s[0], s[2], s[3], s[1]});
+    const Tensor out = Tensor::New(weights.dtype(), {s[0], s[2], part});
+    std::memset(out.data(), weights.dtype() == DType::kU8 ? 128 : 0, out.bytes());
     const auto* from = static_cast<const char*>(weights.data());
     auto* to = static_cast<char*>(out.data());
-    const int64_t taps = s[2] * s[3];
     for (int64_t i = 0; i < s[0]; ++i)
-      for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t c = 0; c < s[1]; ++c, to += size)
-          std::memcpy(to, from + ((i * s[1] + c) * taps + tap) * size, static_cast<size_t>(size));
+      for (int64_t c = 0; c < s[1]; ++c)
+        for (int64_t y = 0; y < s[2]; ++y)
+          for (int64_t x = 0; x < s[3]; ++x, from += size)
+            std::memcpy(to + ((i * s[2] + y) * part + x * s[1] + c) * size, from, static_cast<size_t>(size));
     return out;
   }
 
@@ -48,7 +63,7 @@ class PatchesStep : public ConvStep {
     ProductWeights weights;
     weights.n = layer_.n;
     weights.k = depth_;
-    weights.weights = Rearranged(graph.initializers.at(layer_.weight));
+    weights.weights = Rearranged(graph.initializers.at(layer_.weight), part_);
     weights.transposed = true;
     weights.bias = Constant(graph, layer_.bias);
     weights.clamp = layer_.clamp;
@@ -84,6 +99,7 @@ class PatchesStep : public ConvStep {
     const int64_t m = in[0].shape()[0] * w.out_h * w.out_w;
     const GemmGrid grid = SplitGemm({m, layer_.n, depth_}, product_->Tiling(m), pool_.threads());
     const int64_t parts = grid.rows * grid.columns;
+    if (InPlace(w)) return ComputeInPlace(memory, in, out, parts);
     const bool point = w.kernel_h == 1 && w.kernel_w == 1 && w.out_h == w.height && w.out_w == w.width &&
                        w.pad_top == 0 && w.pad_left == 0 && w.stride_h == 1 && w.stride_w == 1;
     // Few pixels by many weights: each thread takes its own of the weights.
@@ -109,6 +125,74 @@ class PatchesStep : public ConvStep {
         if (!end_.straight()) end_.Finish(c, row, count, in, out, bytes + job.a_bytes + job.c_bytes);
       }
     });
+  }
+
+  // Short rows of pixels fill no tile; their patches do.
+  bool InPlace(const Window& w) const noexcept {
+    if (!layer_.integers || !Runs(layer_) || part_ % TapUnit(flags_) != 0) return false;
+    if (part_ != reach_) return true;
+    const bool moves = w.kernel_h * w.kernel_w > 1 || w.stride_h * w.stride_w > 1;
+    return moves && w.out_w >= kFewestOfRun;
+  }
+
+  // Blocks of whole rows of one image's output. What they read is copied into a padded image, which is a
+  // kernel_h · kernel_w-th of the patches, if it is not one already.
+  void ComputeInPlace(Memory& memory, std::span<const Tensor> in, const Tensor& out, int64_t parts) const {
+    const Window& w = memory.window;
+    const int64_t rows = in[0].shape()[0] * w.out_h, padded = (w.out_w - 1) * w.stride_w + w.kernel_w;
+    const int64_t reach_h = (w.kernel_h - 1) * w.dilation_h + 1, tall = (w.out_h - 1) * w.stride_h + reach_h;
+    const bool whole = !plain_ && part_ == reach_ && w.pad_top == 0 && w.pad_left == 0 && tall <= w.height &&
+                       padded <= w.width;
+    const int64_t pitch = (whole ? w.width : padded) * layer_.channels;
+    const int64_t c_row = end_.straight() ? 0 : w.out_w * layer_.n * static_cast<int64_t>(SizeOf(dtype_));
+    const int64_t some = std::clamp<int64_t>(kBlockBytes / (w.stride_h * pitch + c_row), 1, w.out_h);
+    const int64_t a_bytes = whole ? 0 : AlignedBytes(((some - 1) * w.stride_h + reach_h) * pitch + part_);
+    const int64_t c_bytes = AlignedBytes(some * c_row);
+    const int64_t part_bytes =
+        a_bytes + c_bytes + AlignedBytes(static_cast<int64_t>(end_.ScratchBytes(some * w.out_w, layer_.n)));
+    std::byte* const all = memory.Bytes(part_bytes * parts + 64);
+    memory.offsets.clear();
+    for (int64_t y = 0; y < w.kernel_h; ++y) memory.offsets.push_back(y * w.dilation_h * pitch);
+    const int64_t image_bytes = w.height * w.width * layer_.channels;
+    pool_.Run(parts, [&](int64_t part) {
+      std::byte* const bytes = all + part * part_bytes;
+      const int64_t end = rows * (part + 1) / parts;
+      for (int64_t row = rows * part / parts, count = 0; row < end; row += count) {
+        const int64_t first = row % w.out_h;
+        count = std::min({some, end - row, w.out_h - first});
+        const auto* const image = static_cast<const char*>(in[0].data()) + row / w.out_h * image_bytes;
+        ImageRows a;
+        a.a = whole ? image + first * w.stride_h * pitch : static_cast<const void*>(bytes);
+        if (!whole) Pad(w, image, first * w.stride_h, (count - 1) * w.stride_h + reach_h, padded, bytes);
+        a.m = count * w.out_w;
+        a.lda = w.stride_w * layer_.channels;
+        a.run = w.out_w;
+        a.run_stride = w.stride_h * pitch;
+        a.tap_depth = part_;
+        a.tap_offset = memory.offsets.data();
+        const int64_t begin = row * w.out_w;
+        void* const c = end_.straight() ? Pixels::Row(out, begin) : bytes + a_bytes;
+        product_->MultiplyImage(a, c);
+        if (!end_.straight()) end_.Finish(c, begin, a.m, in, out, bytes + a_bytes + c_bytes);
+      }
+    });
+  }
+
+  // `count` rows of the padded image, of which `first` is the first: each is the patch of a kernel as wide.
+  void Pad(const Window& w, const void* image, int64_t first, int64_t count, int64_t width,
+           void* to) const noexcept {
+    PatchesArgs args;
+    args.window = {w.height, w.width, 1, width, 1, 1, 1, 1, w.pad_top, w.pad_left, first + count, 1};
+    args.channels = args.in_pixel = layer_.channels;
+    args.element = 1;
+    args.channels_first = plain_;
+    args.in = image;
+    args.pad = static_cast<uint8_t>(layer_.integers->input.zero);
+    args.p0 = first;
+    args.p1 = first + count;
+    args.out = to;
+    args.out_row = width * layer_.channels;
+    patches_.run(args);
   }
 
   void ByColumns(const Job& job, int64_t parts) const {
@@ -152,6 +236,7 @@ class PatchesStep : public ConvStep {
     return rows;
   }
 
+  const int64_t reach_, part_;  // elements of a row of the kernel, and with their padding
   const int64_t depth_;
   const PatchesKernel& patches_;
   const std::unique_ptr<Product> product_;

@@ -46,6 +46,7 @@ class FloatProduct : public Product {
     args.clamp = clamp_;
     kernel.run(GemmBlock(args, kernel, grid, index));
   }
+  void MultiplyImage(const ImageRows&, void*) const noexcept override {}
 
  private:
   const GemmKernel& KernelOf(int64_t m) const noexcept { return PickGemm({m, n_, k_}, flags_); }
@@ -62,22 +63,43 @@ class Int8Product : public Product {
   Int8Product(const ProductWeights& w, const CpuFlags& flags)
       : flags_(flags), n_(w.n), k_(w.k), input_(*w.input), output_(w.output) {
     const Tensor weights = AsInt8(w.weights);
-    packed_ =
-        PackInt8Weights(weights.As<int8_t>().data(), n_, k_, w.transposed, PickInt8Gemm(kManyRows, flags_));
+    // The kernels of one set of flags share a panel width, so the packing serves every number of rows.
+    packed_ = PackInt8Weights(weights.As<int8_t>().data(), n_, k_, w.transposed, KernelOf(kManyRows));
     columns_ = MakeInt8Columns(w, packed_.sums);
   }
-  GemmTiling Tiling(int64_t m) const noexcept override { return PickInt8Gemm(m, flags_).tile; }
-  std::string_view Kernel(int64_t m) const noexcept override { return PickInt8Gemm(m, flags_).name; }
-  Isa isa() const noexcept override { return PickInt8Gemm(kManyRows, flags_).isa; }
+  GemmTiling Tiling(int64_t m) const noexcept override { return KernelOf(m).tile; }
+  std::string_view Kernel(int64_t m) const noexcept override { return KernelOf(m).name; }
+  Isa isa() const noexcept override { return KernelOf(kManyRows).isa; }
 
   void Multiply(int64_t m, const void* a, void* c, const GemmGrid& grid,
                 int64_t index) const noexcept override {
-    const Int8GemmKernel& kernel = PickInt8Gemm(m, flags_);
-    Int8GemmArgs args;
+    const Int8GemmKernel& kernel = KernelOf(m);
+    Int8GemmArgs args = Args(c);
     args.m = m;
-    args.n = args.ldc = n_;
-    args.k = args.lda = k_;
+    args.lda = k_;
     args.a = static_cast<const uint8_t*>(a);
+    kernel.run(Int8GemmBlock(args, kernel.tile, grid, index));
+  }
+  void MultiplyImage(const ImageRows& rows, void* c) const noexcept override {
+    Int8GemmArgs args = Args(c);
+    args.m = rows.m;
+    args.lda = rows.lda;
+    args.run = rows.run;
+    args.run_stride = rows.run_stride;
+    args.tap_depth = rows.tap_depth;
+    args.tap_offset = rows.tap_offset;
+    args.a = static_cast<const uint8_t*>(rows.a);
+    KernelOf(rows.m).run(args);
+  }
+
+ private:
+  const Int8GemmKernel& KernelOf(int64_t m) const noexcept { return PickInt8Gemm({m, n_, k_}, flags_); }
+
+  // All but what says where the rows are.
+  Int8GemmArgs Args(void* c) const noexcept {
+    Int8GemmArgs args;
+    args.n = args.ldc = n_;
+    args.k = k_;
     args.is_signed = input_.dtype == DType::kI8;
     args.sums = packed_.sums.data();
     args.b = static_cast<const int8_t*>(packed_.panels.data());
@@ -90,10 +112,9 @@ class Int8Product : public Product {
     args.zero = output_ ? output_->zero : 0;
     args.output = OutputOf(output_);
     args.c = c;
-    kernel.run(Int8GemmBlock(args, kernel.tile, grid, index));
+    return args;
   }
 
- private:
   const CpuFlags flags_;
   const int64_t n_, k_;
   const Quantization input_;
@@ -103,6 +124,13 @@ class Int8Product : public Product {
 };
 
 }  // namespace
+
+int64_t TapUnit(const CpuFlags& flags) noexcept {
+  int64_t unit = 1;
+  for (const Int8GemmKernel& kernel : Int8GemmKernels())
+    if (kernel.isa <= HighestIsa(flags)) unit = std::max(unit, kernel.depth);
+  return unit;
+}
 
 Tensor AsInt8(const Tensor& weights) {
   if (weights.dtype() == DType::kI8) return weights;

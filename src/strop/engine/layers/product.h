@@ -42,6 +42,17 @@ Int8ColumnsOf MakeInt8Columns(const ProductWeights& weights, const std::vector<i
 Tensor AsInt8(const Tensor& weights);
 Int8Output OutputOf(const std::optional<Quantization>& output) noexcept;
 
+// Rows that lie in an image, as Int8GemmArgs has them.
+struct ImageRows {
+  const void* a = nullptr;
+  int64_t m = 0, lda = 0;
+  int64_t run = 0, run_stride = 0;
+  int64_t tap_depth = 0;
+  const int64_t* tap_offset = nullptr;
+};
+// What tap_depth must be a multiple of.
+int64_t TapUnit(const CpuFlags& flags) noexcept;
+
 // A product with packed weights, on kernels of at most one instruction set. Immutable, so thread safe.
 class Product {
  public:
@@ -53,6 +64,8 @@ class Product {
   // Block `index` of the grid of c[m × n] = a[m × k] · w; a and c without gaps between rows.
   virtual void Multiply(int64_t m, const void* a, void* c, const GemmGrid& grid,
                         int64_t index) const noexcept = 0;
+  // The same of rows in an image, whole. Only of integers.
+  virtual void MultiplyImage(const ImageRows& rows, void* c) const noexcept = 0;
 };
 
 std::unique_ptr<Product> MakeProduct(const ProductWeights& weights, const CpuFlags& flags);

@@ -24,6 +24,14 @@ struct Int8GemmArgs {
   int64_t m = 0, n = 0, k = 0;  // any size from 0 up
   const uint8_t* a = nullptr;   // m rows of k, row stride lda, any alignment
   int64_t lda = 0;
+  // A convolution reads its rows where they lie in a padded image. Each `run` rows are pixels of one row of
+  // it, lda apart, and the next run begins run_stride bytes behind; m is a multiple of it. 0: all rows are
+  // one run.
+  int64_t run = 0, run_stride = 0;
+  // The k elements of a row are k / tap_depth parts, of which part t lies tap_offset[t] bytes behind the
+  // row's begin. A part is a multiple of Int8GemmKernel::depth. 0: one part.
+  int64_t tap_depth = 0;
+  const int64_t* tap_offset = nullptr;
   bool is_signed = false;     // a holds int8, else uint8
   const int8_t* b = nullptr;  // PackInt8Weights for the kernel; 64-byte aligned
   // Of all columns' panels; panel p has outliers[outlier_begin[p]] up to outliers[outlier_begin[p + 1]].

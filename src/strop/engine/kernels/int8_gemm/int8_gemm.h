@@ -19,6 +19,7 @@ struct STROP_API Int8GemmKernel {
   Isa isa;
   bool saturates;   // adds pairs of products in 16 bits, so that outliers must be parted from the weights
   GemmTiling tile;  // nr is also that of a panel of packed weights
+  int64_t depth;    // what the parts of a row are multiples of
   Int8GemmFn run;
 };
 
@@ -26,8 +27,8 @@ struct STROP_API Int8GemmKernel {
 STROP_API std::span<const Int8GemmKernel> Int8GemmKernels() noexcept;
 // nullptr when there is none of that name.
 STROP_API const Int8GemmKernel* FindInt8GemmKernel(std::string_view name) noexcept;
-// The one for so many rows on a CPU with these flags. Pure.
-STROP_API const Int8GemmKernel& PickInt8Gemm(int64_t m, const CpuFlags& flags) noexcept;
+// The one to use when nothing was timed. Those of one set of flags share the packing. Pure.
+STROP_API const Int8GemmKernel& PickInt8Gemm(const GemmShape& shape, const CpuFlags& flags) noexcept;
 
 // Above it a sum of k products may not fit into 32 bits: 2^31 / (255 · 128).
 inline constexpr int64_t kMostInt8Depth = 65'793;

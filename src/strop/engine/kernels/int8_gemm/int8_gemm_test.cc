@@ -59,13 +59,11 @@ Operands Make(const Case& test, uint32_t seed) {
   return o;
 }
 
-void Compute(const Int8GemmKernel& kernel, const Case& test, Operands& o, const GemmGrid& grid = {}) {
-  const auto [m, n, k] = test.shape;
-  const PackedInt8Weights packed = PackInt8Weights(o.b.data(), n, k, test.transposed, kernel);
+Int8GemmArgs ArgsOf(const Case& test, Operands& o, const PackedInt8Weights& packed) {
   Int8GemmArgs args;
-  args.m = m;
-  args.n = n;
-  args.k = k;
+  args.m = test.shape.m;
+  args.n = test.shape.n;
+  args.k = test.shape.k;
   args.a = o.a.data() + test.misalign;
   args.lda = o.lda;
   args.is_signed = test.is_signed;
@@ -81,6 +79,13 @@ void Compute(const Int8GemmKernel& kernel, const Case& test, Operands& o, const 
   args.output = test.output;
   args.c = o.c.data() + test.misalign * Bytes(test.output);
   args.ldc = o.ldc;
+  return args;
+}
+
+void Compute(const Int8GemmKernel& kernel, const Case& test, Operands& o, const GemmGrid& grid = {}) {
+  const PackedInt8Weights packed =
+      PackInt8Weights(o.b.data(), test.shape.n, test.shape.k, test.transposed, kernel);
+  const Int8GemmArgs args = ArgsOf(test, o, packed);
   for (int64_t index = 0; index < grid.rows * grid.columns; ++index)
     kernel.run(Int8GemmBlock(args, kernel.tile, grid, index));
 }
@@ -231,6 +236,42 @@ TEST_P(Int8GemmKernelTest, WhatIsBeyond32BitsSaturates) {
   }
 }
 
+// Pixels of an image of three rows by kernels of three, padded to the kernel's depth by weights of zero.
+TEST_P(Int8GemmKernelTest, RowsInAnImageAreReadWhereTheyAre) {
+  const Int8GemmKernel& kernel = *GetParam();
+  for (const int64_t channels : {int64_t{3}, int64_t{20}, 2 * kernel.depth}) {
+    for (const int64_t stride : {1, 2}) {
+      for (const int64_t run : {1, 7, 16, 21, 40, 60}) {
+        const int64_t n = 37, width = (run - 1) * stride + 3, rows = 2, pitch = width * channels;
+        const int64_t depth = (3 * channels + kernel.depth - 1) / kernel.depth * kernel.depth;
+        Case test{.shape = {rows * run, n, 3 * depth}, .is_signed = stride == 2, .output = Int8Output::kU8};
+        Operands o = Make(test, static_cast<uint32_t>(run));
+        for (int64_t k = 0; k < 3 * depth; ++k)
+          if (k % depth >= 3 * channels)
+            std::fill_n(o.b.begin() + static_cast<std::ptrdiff_t>(k * n), n, int8_t{0});
+        std::vector<uint8_t> image(static_cast<size_t>((2 + rows) * pitch + depth));
+        std::mt19937 generator(2);
+        for (uint8_t& byte : image) byte = static_cast<uint8_t>(generator());
+        const std::vector<int64_t> offsets = {0, pitch, 2 * pitch};
+        for (int64_t row = 0; row < rows * run; ++row)
+          for (int64_t k = 0; k < 3 * depth; ++k)
+            o.a[static_cast<size_t>(test.misalign + row * o.lda + k)] = image[static_cast<size_t>(
+                row / run * pitch + row % run * stride * channels + k / depth * pitch + k % depth)];
+        const PackedInt8Weights packed = PackInt8Weights(o.b.data(), n, 3 * depth, false, kernel);
+        Int8GemmArgs args = ArgsOf(test, o, packed);
+        args.a = image.data();
+        args.lda = stride * channels;
+        args.run = run;
+        args.run_stride = pitch;
+        args.tap_depth = depth;
+        args.tap_offset = offsets.data();
+        kernel.run(args);
+        ExpectTheNaiveBits(test, o, std::string(kernel.name) + " runs of " + std::to_string(run));
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Int8GemmKernelTest, testing::ValuesIn([] {
                            std::vector<const Int8GemmKernel*> all;
                            for (const Int8GemmKernel& kernel : Int8GemmKernels()) all.push_back(&kernel);
@@ -311,14 +352,18 @@ TEST(PackInt8Weights, NoPairOfASaturatingKernelExceeds16Bits) {
 
 TEST(Int8GemmDispatch, PicksForCpusThatAreNotHere) {
   const CpuFlags scalar{}, avx2{.avx2 = true}, avx512{.avx2 = true, .avx512 = true},
-      vnni{.avx2 = true, .avx512 = true, .avx512_vnni = true};
-  EXPECT_EQ(PickInt8Gemm(64, scalar).name, "gemm_u8s8_4x4_scalar");
-  EXPECT_EQ(PickInt8Gemm(1, scalar).name, "gemv_u8s8_1x4_scalar");
+      vnni{.avx2 = true, .avx512 = true, .avx512_vnni = true},
+      amx{.avx2 = true, .avx512 = true, .avx512_vnni = true, .amx_int8 = true};
+  EXPECT_EQ(PickInt8Gemm({64, 64, 64}, scalar).name, "gemm_u8s8_4x4_scalar");
+  EXPECT_EQ(PickInt8Gemm({1, 64, 64}, scalar).name, "gemv_u8s8_1x4_scalar");
 #if defined(__x86_64__)
-  EXPECT_EQ(PickInt8Gemm(64, avx2).name, "gemm_u8s8_4x16_avx2");
-  EXPECT_EQ(PickInt8Gemm(64, avx512).name, "gemm_u8s8_6x64_avx512");
-  EXPECT_EQ(PickInt8Gemm(64, vnni).name, "gemm_u8s8_6x64_avx512vnni");
-  EXPECT_EQ(PickInt8Gemm(1, vnni).name, "gemv_u8s8_1x64_avx512vnni");
+  EXPECT_EQ(PickInt8Gemm({64, 64, 64}, avx2).name, "gemm_u8s8_4x16_avx2");
+  EXPECT_EQ(PickInt8Gemm({64, 64, 64}, avx512).name, "gemm_u8s8_6x64_avx512");
+  EXPECT_EQ(PickInt8Gemm({64, 64, 64}, vnni).name, "gemm_u8s8_6x64_avx512vnni");
+  EXPECT_EQ(PickInt8Gemm({1, 64, 64}, vnni).name, "gemv_u8s8_1x64_avx512vnni");
+  EXPECT_EQ(PickInt8Gemm({64, 64, 64}, amx).name, "gemm_u8s8_32x64_amx");
+  EXPECT_EQ(PickInt8Gemm({64, 64, 16}, amx).name, "gemm_u8s8_6x64_avx512vnni");
+  EXPECT_EQ(PickInt8Gemm({1, 64, 64}, amx).name, "gemv_u8s8_1x64_avx512vnni");
 #endif
   EXPECT_EQ(FindInt8GemmKernel("gemm_u8s8_99x99_avx9000"), nullptr);
 }

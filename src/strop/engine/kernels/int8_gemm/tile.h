@@ -19,10 +19,10 @@ namespace strop::engine {
 
 inline constexpr int kInt8Group = 4;
 
-// sums[R][nr] = start + a[R × k] · panel, for the first NV vectors of columns. U independent sums along k
-// hide the latency of the products where R · NV alone are too few.
+// sums[R][nr] = start + a[R × k] · panel of g, for the first NV vectors of columns. U independent sums along
+// k hide the latency of the products where R · NV alone are too few.
 template <class V, int R, int NV, int U, bool kFlip>
-inline void Int8Tile(const uint8_t* a, int64_t lda, int64_t k, const int8_t* panel, int64_t nr,
+inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* panel, int64_t nr,
                      const int32_t* start, int32_t* sums) noexcept {
   using Reg = typename V::Reg;
   const Reg flips = V::Set1(0x80808080);
@@ -49,19 +49,25 @@ inline void Int8Tile(const uint8_t* a, int64_t lda, int64_t k, const int8_t* pan
       for (int v = 0; v < NV; ++v) sum[u][i][v] = V::Dot(sum[u][i][v], broadcast, b[v]);
     }
   };
-  const int64_t groups = k / kInt8Group;
-  int64_t group = 0;
-  for (; group + U <= groups; group += U) {
+  const int64_t depth = g.tap_depth == 0 ? g.k : g.tap_depth, groups = depth / kInt8Group;
+  const int64_t* offset = g.tap_offset;
+  for (int64_t done = 0; done < g.k; done += depth, panel += groups * nr * kInt8Group) {
+    const uint8_t* const part = offset == nullptr ? a : a + *offset++;
+    int64_t group = 0;
+    for (; group + U <= groups; group += U) {
 #pragma GCC unroll 4
-    for (int u = 0; u < U; ++u)
-      step(a + (group + u) * kInt8Group, lda, panel + (group + u) * nr * kInt8Group, u);
+      for (int u = 0; u < U; ++u)
+        step(part + (group + u) * kInt8Group, g.lda, panel + (group + u) * nr * kInt8Group, u);
+    }
+    for (; group < groups; ++group)
+      step(part + group * kInt8Group, g.lda, panel + group * nr * kInt8Group, 0);
   }
-  for (; group < groups; ++group) step(a + group * kInt8Group, lda, panel + group * nr * kInt8Group, 0);
-  if (const int64_t left = k % kInt8Group; left > 0) {
+  // Of one part alone.
+  if (const int64_t left = g.k % kInt8Group; left > 0) {
     uint8_t last[R * kInt8Group] = {};
     for (int i = 0; i < R; ++i)
-      std::memcpy(last + i * kInt8Group, a + i * lda + groups * kInt8Group, static_cast<size_t>(left));
-    step(last, kInt8Group, panel + groups * nr * kInt8Group, 0);
+      std::memcpy(last + i * kInt8Group, a + i * g.lda + groups * kInt8Group, static_cast<size_t>(left));
+    step(last, kInt8Group, panel, 0);
   }
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
@@ -126,10 +132,10 @@ struct Int8Columns {
   }
 };
 
-// Rows of c from their sums, `column` being the first of the n within the panel.
+// Rows of n columns of c from their sums.
 template <class V, int kNr, int NV, bool kSigned, bool kClamps>
 inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
-                            int64_t rows, int64_t column, uint8_t* out, int64_t n) noexcept {
+                            int64_t rows, uint8_t* out, int64_t n) noexcept {
   constexpr int kRows = NV >= 3 ? 1 : 4 / NV;
   const auto low = V::SetFloat(columns.low), high = V::SetFloat(columns.high);
   const auto zero = V::SetZero(g.zero);
@@ -141,7 +147,7 @@ inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& co
         bytes[i] = bytes[0];
         continue;
       }
-      const int64_t at = i / NV * kNr + i % NV * V::kWidth, of = column + i % NV * V::kWidth;
+      const int64_t at = i / NV * kNr + i % NV * V::kWidth, of = i % NV * V::kWidth;
       auto y = V::AddFloats(V::Mul(V::ToFloat(V::LoadSums(sums + at)), V::LoadFloats(columns.scale + of)),
                             V::LoadFloats(columns.offset + of));
       if (kClamps) y = V::Min(V::Max(y, low), high);
@@ -153,7 +159,7 @@ inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& co
 
 template <class V, int kNr, int NV>
 inline void Int8FinishWords(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
-                            int64_t rows, int64_t column, char* out, int64_t n) noexcept {
+                            int64_t rows, char* out, int64_t n) noexcept {
   const auto low = V::SetFloat(g.clamp.low), high = V::SetFloat(g.clamp.high);
   for (int64_t row = 0; row < rows; ++row, sums += kNr, out += g.ldc * 4) {
     for (int v = 0; v < NV; ++v) {
@@ -163,24 +169,24 @@ inline void Int8FinishWords(const Int8GemmArgs& g, const Int8Columns<V, kNr>& co
         V::StorePart(reinterpret_cast<int32_t*>(out) + at, left, sum);
         continue;
       }
-      const auto y = V::AddFloats(V::Mul(V::ToFloat(sum), V::LoadFloats(columns.scale + column + at)),
-                                  V::LoadFloats(columns.offset + column + at));
+      const auto y = V::AddFloats(V::Mul(V::ToFloat(sum), V::LoadFloats(columns.scale + at)),
+                                  V::LoadFloats(columns.offset + at));
       V::StorePart(reinterpret_cast<float*>(out) + at, left, V::Min(V::Max(y, low), high));
     }
   }
 }
 
-// Rows of n columns of c, from row `row` and column `col` + `column` on; `sums` are theirs, kNr a row, rows
-// up to the next multiple of 4 / NV.
+// Rows of n columns of c, from row `row` and column `col` on; `sums` are theirs, kNr a row, rows up to the
+// next multiple of 4 / NV.
 template <class V, int kNr, int NV>
 [[gnu::noinline]] void Int8Finish(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns,
-                                  const int32_t* sums, int64_t row, int64_t rows, int64_t col, int64_t column,
+                                  const int32_t* sums, int64_t row, int64_t rows, int64_t col,
                                   int64_t n) noexcept {
-  const int64_t at = row * g.ldc + col + column;
+  const int64_t at = row * g.ldc + col;
   if (g.output == Int8Output::kS32 || g.output == Int8Output::kF32)
-    return Int8FinishWords<V, kNr, NV>(g, columns, sums, rows, column, static_cast<char*>(g.c) + at * 4, n);
+    return Int8FinishWords<V, kNr, NV>(g, columns, sums, rows, static_cast<char*>(g.c) + at * 4, n);
   auto* const out = static_cast<uint8_t*>(g.c) + at;
-  const auto finish = [&](auto bytes) { bytes(g, columns, sums, rows, column, out, n); };
+  const auto finish = [&](auto bytes) { bytes(g, columns, sums, rows, out, n); };
   if (g.output == Int8Output::kU8) {
     if (columns.clamps) return finish(Int8FinishBytes<V, kNr, NV, false, true>);
     return finish(Int8FinishBytes<V, kNr, NV, false, false>);
@@ -194,9 +200,18 @@ template <class V>
 inline void AddOutliers(const Int8GemmArgs& g, int64_t panel, int64_t row, int64_t rows, int64_t nr,
                         int32_t* sums) noexcept {
   const uint8_t flip = g.is_signed ? 0x80 : 0;
+  const int64_t depth = g.tap_depth == 0 ? g.k : g.tap_depth;
+  const int64_t* offset = g.tap_offset;
+  const uint8_t* first = g.a + row * g.lda;  // of the part that `end` ends, less where in the row it begins
+  if (offset != nullptr) first += *offset++;
+  int64_t end = depth;
   for (int64_t at = g.outlier_begin[panel]; at < g.outlier_begin[panel + 1]; ++at) {
-    const Int8Outlier& outlier = g.outliers[at];
-    const uint8_t* a = g.a + row * g.lda + outlier.k;
+    const Int8Outlier& outlier = g.outliers[at];  // in order of k
+    for (; outlier.k >= end; end += depth) {
+      first += offset[0] - offset[-1] - depth;
+      ++offset;
+    }
+    const uint8_t* a = first + outlier.k;
     int32_t* sum = sums + outlier.column;
     for (int64_t i = 0; i < rows; ++i) {
       const int32_t product = static_cast<uint8_t>(a[i * g.lda] ^ flip) * outlier.rest;
@@ -219,9 +234,9 @@ inline int64_t Int8Rows(const Int8GemmArgs& g, const Int8Columns<V, kNr>& column
   constexpr int kTogether = NV >= 3 ? 1 : 4 / NV, kSumRows = (R + kTogether - 1) / kTogether * kTogether;
   alignas(64) int32_t sums[kSumRows * kNr];
   for (int64_t i = R * kNr; i < kSumRows * kNr; ++i) sums[i] = 0;
-  Int8Tile<V, R, NV, kSums, kFlip>(g.a + first * g.lda, g.lda, g.k, panel, kNr, columns.correction, sums);
+  Int8Tile<V, R, NV, kSums, kFlip>(g, g.a + first * g.lda, panel, kNr, columns.correction, sums);
   if (g.outlier_begin != nullptr) AddOutliers<V>(g, col / kNr, first, R, kNr, sums);
-  Int8Finish<V, kNr, NV>(g, columns, sums, first, R, col, 0, n);
+  Int8Finish<V, kNr, NV>(g, columns, sums, first, R, col, n);
   return first + R;
 }
 
@@ -235,7 +250,15 @@ inline void Int8Panel(const Int8GemmArgs& g, const int8_t* panel, int64_t col, i
   constexpr int kMost = static_cast<int>(R * kNr / V::kWidth / NV);
   constexpr int kTall = R == 1 ? 1 : kMost < 16 ? kMost : 16;
   const Int8Columns<V, kNr> columns(g, col, n, kFlip);
-  for (int64_t row = 0; row < g.m;) row = Int8Rows<V, kNr, kTall, NV, kFlip>(g, columns, panel, row, col, n);
+  const int64_t size = g.output == Int8Output::kU8 || g.output == Int8Output::kS8 ? 1 : 4;
+  Int8GemmArgs run = g;
+  if (g.run != 0) run.m = g.run;
+  for (int64_t done = 0; done < g.m; done += run.m) {
+    for (int64_t row = 0; row < run.m;)
+      row = Int8Rows<V, kNr, kTall, NV, kFlip>(run, columns, panel, row, col, n);
+    run.a += g.run_stride;
+    run.c = static_cast<char*>(run.c) + run.m * g.ldc * size;
+  }
 }
 
 // A panel stays in L2 while all rows pass by it.

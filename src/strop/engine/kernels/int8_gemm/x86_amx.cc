@@ -29,27 +29,6 @@ struct alignas(64) TileConfig {
   }
 };
 
-// How many tiles of 16 rows and of 16 columns a block has: tiles 0 to 3 are its sums, tiles 4 and 5 rows of
-// a, tiles 6 and 7 columns of b.
-template <bool kSigned, int kTall, int kWide>
-inline void Multiply(const uint8_t* a, int64_t lda, const int8_t* b) noexcept {
-  _tile_loadd(6, b, kGroupBytes);
-  _tile_loadd(4, a, lda);
-  if constexpr (kWide == 2) _tile_loadd(7, b + kBytes, kGroupBytes);
-  if constexpr (kTall == 2) _tile_loadd(5, a + kRows * lda, lda);
-  if constexpr (kSigned) {
-    _tile_dpbssd(0, 4, 6);
-    if constexpr (kWide == 2) _tile_dpbssd(1, 4, 7);
-    if constexpr (kTall == 2) _tile_dpbssd(2, 5, 6);
-    if constexpr (kTall == 2 && kWide == 2) _tile_dpbssd(3, 5, 7);
-  } else {
-    _tile_dpbusd(0, 4, 6);
-    if constexpr (kWide == 2) _tile_dpbusd(1, 4, 7);
-    if constexpr (kTall == 2) _tile_dpbusd(2, 5, 6);
-    if constexpr (kTall == 2 && kWide == 2) _tile_dpbusd(3, 5, 7);
-  }
-}
-
 // What is left of k after whole steps, padded with zeros to one.
 struct Tail {
   alignas(64) int8_t b[kStepGroups * kGroupBytes] = {};
@@ -64,32 +43,67 @@ struct PanelOf {
   Tail& tail;
   const int8_t* panel;
   int64_t col, width;
+  const uint8_t* end;  // of a
 };
 
-// kTall · 16 rows from `row` on, of kWide · 16 columns of a panel from `column` on.
+// 16 rows of the product, or twice 16.
+template <int kTall>
+struct RowTiles {
+  const uint8_t* a[kTall];
+  int64_t row[kTall];
+};
+
+// kTall tiles of 16 rows by kWide of 16 columns: tiles 0 to 3 are their sums, tiles 4 and 5 rows of a, tiles
+// 6 and 7 columns of b.
 template <bool kSigned, int kTall, int kWide>
-inline void Block(const PanelOf& p, int64_t row, int64_t column, int32_t* sums) noexcept {
+inline void Multiply(const uint8_t* a0, const uint8_t* a1, int64_t lda, const int8_t* b) noexcept {
+  _tile_loadd(6, b, kGroupBytes);
+  _tile_loadd(4, a0, lda);
+  if constexpr (kWide == 2) _tile_loadd(7, b + kBytes, kGroupBytes);
+  if constexpr (kTall == 2) _tile_loadd(5, a1, lda);
+  if constexpr (kSigned) {
+    _tile_dpbssd(0, 4, 6);
+    if constexpr (kWide == 2) _tile_dpbssd(1, 4, 7);
+    if constexpr (kTall == 2) _tile_dpbssd(2, 5, 6);
+    if constexpr (kTall == 2 && kWide == 2) _tile_dpbssd(3, 5, 7);
+  } else {
+    _tile_dpbusd(0, 4, 6);
+    if constexpr (kWide == 2) _tile_dpbusd(1, 4, 7);
+    if constexpr (kTall == 2) _tile_dpbusd(2, 5, 6);
+    if constexpr (kTall == 2 && kWide == 2) _tile_dpbusd(3, 5, 7);
+  }
+}
+
+// sums[kTall · 16][kNr] of the columns of a panel from `column` on.
+template <bool kSigned, int kTall, int kWide>
+inline void Block(const PanelOf& p, const RowTiles<kTall>& tiles, int64_t column, int32_t* sums) noexcept {
   const Int8GemmArgs& g = p.g;
-  const uint8_t* const a = g.a + row * g.lda;
-  const int64_t steps = g.k / kBytes, left = g.k % kBytes, at = column * kInt8Group;
+  const int64_t left = g.k % kBytes, at = column * kInt8Group;
+  const int32_t* const correction = p.columns.correction + column;
   // A stride of nothing makes every row the same.
-  _tile_loadd(0, p.columns.correction + column, 0);
-  if constexpr (kWide == 2) _tile_loadd(1, p.columns.correction + column + kRows, 0);
-  if constexpr (kTall == 2) _tile_loadd(2, p.columns.correction + column, 0);
-  if constexpr (kTall == 2 && kWide == 2) _tile_loadd(3, p.columns.correction + column + kRows, 0);
-  for (int64_t step = 0; step < steps; ++step)
-    Multiply<kSigned, kTall, kWide>(a + step * kBytes, g.lda,
-                                    p.panel + step * kStepGroups * kGroupBytes + at);
-  if (left > 0) {
+  _tile_loadd(0, correction, 0);
+  if constexpr (kWide == 2) _tile_loadd(1, correction + kRows, 0);
+  if constexpr (kTall == 2) _tile_loadd(2, correction, 0);
+  if constexpr (kTall == 2 && kWide == 2) _tile_loadd(3, correction + kRows, 0);
+  const int64_t depth = g.tap_depth == 0 ? g.k - left : g.tap_depth;
+  const int8_t* b = p.panel + at;
+  for (int64_t done = 0, tap = 0; done < g.k - left; done += depth, ++tap) {
+    const int64_t offset = g.tap_offset == nullptr ? 0 : g.tap_offset[tap];
+    const uint8_t *a0 = tiles.a[0] + offset, *a1 = tiles.a[kTall - 1] + offset;
+    for (int64_t x = 0; x < depth; x += kBytes, b += kStepGroups * kGroupBytes)
+      Multiply<kSigned, kTall, kWide>(a0 + x, a1 + x, g.lda, b);
+  }
+  if (left > 0) {  // of rows of one part
     // What lies behind a row meets zeros of b; nothing is read behind the last one.
-    const uint8_t* const last = a + steps * kBytes;
-    if (last + (kTall * kRows - 1) * g.lda + kBytes <= g.a + (g.m - 1) * g.lda + g.k) {
-      Multiply<kSigned, kTall, kWide>(last, g.lda, p.tail.b + at);
+    const uint8_t *const a0 = tiles.a[0] + g.k - left, *const a1 = tiles.a[kTall - 1] + g.k - left;
+    if (a1 + (kRows - 1) * g.lda + kBytes <= p.end) {
+      Multiply<kSigned, kTall, kWide>(a0, a1, g.lda, p.tail.b + at);
     } else {
       const __mmask64 mask = (uint64_t{1} << left) - 1;
       for (int64_t i = 0; i < kTall * kRows; ++i)
-        _mm512_store_si512(p.tail.a + i * kBytes, _mm512_maskz_loadu_epi8(mask, last + i * g.lda));
-      Multiply<kSigned, kTall, kWide>(p.tail.a, kBytes, p.tail.b + at);
+        _mm512_store_si512(p.tail.a + i * kBytes,
+                           _mm512_maskz_loadu_epi8(mask, (i < kRows ? a0 : a1) + i % kRows * g.lda));
+      Multiply<kSigned, kTall, kWide>(p.tail.a, p.tail.a + kRows * kBytes, kBytes, p.tail.b + at);
     }
   }
   const int64_t stride = kNr * static_cast<int64_t>(sizeof(int32_t));
@@ -101,27 +115,27 @@ inline void Block(const PanelOf& p, int64_t row, int64_t column, int32_t* sums) 
 
 // With as many vectors as the columns need.
 template <int NV>
-inline void Finish(const PanelOf& p, int64_t row, int64_t rows, const int32_t* sums) noexcept {
+inline void Finish(const PanelOf& p, int64_t row, const int32_t* sums) noexcept {
   if constexpr (NV > 1) {
-    if (p.width <= (NV - 1) * Zmm::kWidth) return Finish<NV - 1>(p, row, rows, sums);
+    if (p.width <= (NV - 1) * Zmm::kWidth) return Finish<NV - 1>(p, row, sums);
   }
-  Int8Finish<Zmm, kNr, NV>(p.g, p.columns, sums, row, rows, p.col, 0, p.width);
+  Int8Finish<Zmm, kNr, NV>(p.g, p.columns, sums, row, kRows, p.col, p.width);
 }
 
-// All columns of a panel for those rows.
+// All columns of a panel.
 template <bool kSigned, int kTall>
-inline void Rows(const PanelOf& p, int64_t row, int32_t* sums) noexcept {
+inline void Rows(const PanelOf& p, const RowTiles<kTall>& tiles, int32_t* sums) noexcept {
   for (int64_t column = 0; column < p.width; column += 2 * kRows) {
     if (p.width - column > kRows) {
-      Block<kSigned, kTall, 2>(p, row, column, sums + column);
+      Block<kSigned, kTall, 2>(p, tiles, column, sums + column);
     } else {
-      Block<kSigned, kTall, 1>(p, row, column, sums + column);
+      Block<kSigned, kTall, 1>(p, tiles, column, sums + column);
     }
   }
-  Finish<4>(p, row, kTall * kRows, sums);
+  for (int tile = 0; tile < kTall; ++tile) Finish<4>(p, tiles.row[tile], sums + tile * kRows * kNr);
 }
 
-// Blocks of 32 or 16 rows; the last one goes over rows that the one before has done.
+// Tiles of 16 rows, two by two; the last one of a run goes over rows that the one before has done.
 template <bool kSigned>
 inline void Panel(const Int8GemmArgs& g, int64_t col, int64_t width, const int8_t* panel,
                   int32_t* sums) noexcept {
@@ -129,23 +143,37 @@ inline void Panel(const Int8GemmArgs& g, int64_t col, int64_t width, const int8_
   Tail tail;
   const int64_t whole = g.k / kBytes * kStepGroups, groups = (g.k + kInt8Group - 1) / kInt8Group;
   std::memcpy(tail.b, panel + whole * kGroupBytes, static_cast<size_t>((groups - whole) * kGroupBytes));
-  const PanelOf p{g, columns, tail, panel, col, width};
-  for (int64_t row = 0; row < g.m;) {
-    const bool tall = g.m >= 2 * kRows && g.m - row > kRows;
-    const int64_t rows = (tall ? 2 : 1) * kRows, first = row + rows < g.m ? row : g.m - rows;
-    if (tall) {
-      Rows<kSigned, 2>(p, first, sums);
+  const int64_t run = g.run == 0 ? g.m : g.run;
+  const uint8_t* const end = g.a + (g.m / run - 1) * g.run_stride + (run - 1) * g.lda + g.k;
+  const PanelOf p{g, columns, tail, panel, col, width, end};
+  int64_t run_row = 0, in_run = 0;
+  const uint8_t* run_a = g.a;
+  const auto next = [&](const uint8_t** a, int64_t* row) {
+    const int64_t first = in_run + kRows < run ? in_run : run - kRows;
+    *a = run_a + first * g.lda;
+    *row = run_row + first;
+    in_run = first + kRows;
+    if (in_run < run) return;
+    in_run = 0;
+    run_row += run;
+    run_a += g.run_stride;
+  };
+  while (run_row < g.m) {
+    RowTiles<2> tiles;
+    next(&tiles.a[0], &tiles.row[0]);
+    if (run_row < g.m) {
+      next(&tiles.a[1], &tiles.row[1]);
+      Rows<kSigned, 2>(p, tiles, sums);
     } else {
-      Rows<kSigned, 1>(p, first, sums);
+      Rows<kSigned, 1>(p, {{tiles.a[0]}, {tiles.row[0]}}, sums);
     }
-    row = first + rows;
   }
 }
 
 }  // namespace
 
 void gemm_u8s8_32x64_amx(const Int8GemmArgs& args) noexcept {
-  if (args.m < kRows) return Int8Gemm<Zmm, 6, 4>(args);
+  if (args.m < kRows || (args.run != 0 && args.run < kRows)) return Int8Gemm<Zmm, 6, 4>(args);
   const TileConfig config;
   _tile_loadconfig(&config);
   const int64_t depth = (args.k + kInt8Group - 1) / kInt8Group * kInt8Group;
