@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kManyRows = 64;         // what plan() names: the kernel of many pixels
 constexpr int64_t kBlockBytes = 1 << 19;  // of patches, and of products, that lie in L2
 constexpr int64_t kFewestRows = 64;       // of a block: fewer make a product wait for its weights
-constexpr int64_t kFewestOfRun = 16;      // pixels of a row: those of a tile of AMX
+constexpr int64_t kFewestOfRun = 12;      // pixels of a row: those of 16 fill a tile of AMX
 
 Tensor Constant(const model::Graph& graph, const std::string& name) {
   return name.empty() ? Tensor() : graph.initializers.at(name);

@@ -241,7 +241,7 @@ TEST_P(Int8GemmKernelTest, RowsInAnImageAreReadWhereTheyAre) {
   const Int8GemmKernel& kernel = *GetParam();
   for (const int64_t channels : {int64_t{3}, int64_t{20}, 2 * kernel.depth}) {
     for (const int64_t stride : {1, 2}) {
-      for (const int64_t run : {1, 7, 16, 21, 40, 60}) {
+      for (const int64_t run : {1, 7, 9, 14, 16, 21, 40}) {
         const int64_t n = 37, width = (run - 1) * stride + 3, rows = 2, pitch = width * channels;
         const int64_t depth = (3 * channels + kernel.depth - 1) / kernel.depth * kernel.depth;
         Case test{.shape = {rows * run, n, 3 * depth}, .is_signed = stride == 2, .output = Int8Output::kU8};

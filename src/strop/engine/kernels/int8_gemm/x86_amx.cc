@@ -12,6 +12,7 @@ struct Zmm : ZmmLanes {
 
 constexpr int64_t kNr = 64;                 // columns of a panel
 constexpr int64_t kRows = 16, kBytes = 64;  // of a tile register
+constexpr int64_t kFewestRows = 8;          // for which tiles are worth their while
 constexpr int64_t kGroupBytes = kNr * kInt8Group;
 constexpr int64_t kStepGroups = kBytes / kInt8Group;  // groups of k that one product takes
 
@@ -21,10 +22,11 @@ struct alignas(64) TileConfig {
   uint16_t bytes[16] = {};
   uint8_t rows[16] = {};
 
-  TileConfig() noexcept {
+  // With so many rows of a, and of sums.
+  explicit TileConfig(int64_t count) noexcept {
     for (int tile = 0; tile < 8; ++tile) {
       bytes[tile] = kBytes;
-      rows[tile] = kRows;
+      rows[tile] = static_cast<uint8_t>(tile < 6 ? count : kRows);
     }
   }
 };
@@ -43,17 +45,18 @@ struct PanelOf {
   Tail& tail;
   const int8_t* panel;
   int64_t col, width;
+  int64_t rows;        // of a tile, up to 16
   const uint8_t* end;  // of a
 };
 
-// 16 rows of the product, or twice 16.
+// The rows of one tile or of two.
 template <int kTall>
 struct RowTiles {
   const uint8_t* a[kTall];
   int64_t row[kTall];
 };
 
-// kTall tiles of 16 rows by kWide of 16 columns: tiles 0 to 3 are their sums, tiles 4 and 5 rows of a, tiles
+// kTall tiles of rows by kWide of 16 columns: tiles 0 to 3 are their sums, tiles 4 and 5 rows of a, tiles
 // 6 and 7 columns of b.
 template <bool kSigned, int kTall, int kWide>
 inline void Multiply(const uint8_t* a0, const uint8_t* a1, int64_t lda, const int8_t* b) noexcept {
@@ -96,13 +99,17 @@ inline void Block(const PanelOf& p, const RowTiles<kTall>& tiles, int64_t column
   if (left > 0) {  // of rows of one part
     // What lies behind a row meets zeros of b; nothing is read behind the last one.
     const uint8_t *const a0 = tiles.a[0] + g.k - left, *const a1 = tiles.a[kTall - 1] + g.k - left;
-    if (a1 + (kRows - 1) * g.lda + kBytes <= p.end) {
+    if (a1 + (p.rows - 1) * g.lda + kBytes <= p.end) {
       Multiply<kSigned, kTall, kWide>(a0, a1, g.lda, p.tail.b + at);
     } else {
       const __mmask64 mask = (uint64_t{1} << left) - 1;
-      for (int64_t i = 0; i < kTall * kRows; ++i)
-        _mm512_store_si512(p.tail.a + i * kBytes,
-                           _mm512_maskz_loadu_epi8(mask, (i < kRows ? a0 : a1) + i % kRows * g.lda));
+      for (int64_t i = 0; i < p.rows; ++i) {
+        const auto put = [&](int64_t row, const uint8_t* from) {
+          _mm512_store_si512(p.tail.a + row * kBytes, _mm512_maskz_loadu_epi8(mask, from + i * g.lda));
+        };
+        put(i, a0);
+        if constexpr (kTall == 2) put(kRows + i, a1);
+      }
       Multiply<kSigned, kTall, kWide>(p.tail.a, p.tail.a + kRows * kBytes, kBytes, p.tail.b + at);
     }
   }
@@ -119,7 +126,7 @@ inline void Finish(const PanelOf& p, int64_t row, const int32_t* sums) noexcept 
   if constexpr (NV > 1) {
     if (p.width <= (NV - 1) * Zmm::kWidth) return Finish<NV - 1>(p, row, sums);
   }
-  Int8Finish<Zmm, kNr, NV>(p.g, p.columns, sums, row, kRows, p.col, p.width);
+  Int8Finish<Zmm, kNr, NV>(p.g, p.columns, sums, row, p.rows, p.col, p.width);
 }
 
 // All columns of a panel.
@@ -135,9 +142,9 @@ inline void Rows(const PanelOf& p, const RowTiles<kTall>& tiles, int32_t* sums) 
   for (int tile = 0; tile < kTall; ++tile) Finish<4>(p, tiles.row[tile], sums + tile * kRows * kNr);
 }
 
-// Tiles of 16 rows, two by two; the last one of a run goes over rows that the one before has done.
+// Tiles of rows, two by two; the last one of a run goes over rows that the one before has done.
 template <bool kSigned>
-inline void Panel(const Int8GemmArgs& g, int64_t col, int64_t width, const int8_t* panel,
+inline void Panel(const Int8GemmArgs& g, int64_t rows, int64_t col, int64_t width, const int8_t* panel,
                   int32_t* sums) noexcept {
   const Columns columns(g, col, width, false);
   Tail tail;
@@ -145,14 +152,14 @@ inline void Panel(const Int8GemmArgs& g, int64_t col, int64_t width, const int8_
   std::memcpy(tail.b, panel + whole * kGroupBytes, static_cast<size_t>((groups - whole) * kGroupBytes));
   const int64_t run = g.run == 0 ? g.m : g.run;
   const uint8_t* const end = g.a + (g.m / run - 1) * g.run_stride + (run - 1) * g.lda + g.k;
-  const PanelOf p{g, columns, tail, panel, col, width, end};
+  const PanelOf p{g, columns, tail, panel, col, width, rows, end};
   int64_t run_row = 0, in_run = 0;
   const uint8_t* run_a = g.a;
   const auto next = [&](const uint8_t** a, int64_t* row) {
-    const int64_t first = in_run + kRows < run ? in_run : run - kRows;
+    const int64_t first = in_run + rows < run ? in_run : run - rows;
     *a = run_a + first * g.lda;
     *row = run_row + first;
-    in_run = first + kRows;
+    in_run = first + rows;
     if (in_run < run) return;
     in_run = 0;
     run_row += run;
@@ -173,8 +180,9 @@ inline void Panel(const Int8GemmArgs& g, int64_t col, int64_t width, const int8_
 }  // namespace
 
 void gemm_u8s8_32x64_amx(const Int8GemmArgs& args) noexcept {
-  if (args.m < kRows || (args.run != 0 && args.run < kRows)) return Int8Gemm<Zmm, 6, 4>(args);
-  const TileConfig config;
+  const int64_t run = args.run == 0 ? args.m : args.run, rows = run < kRows ? run : kRows;
+  if (rows < kFewestRows) return Int8Gemm<Zmm, 6, 4>(args);
+  const TileConfig config(rows);
   _tile_loadconfig(&config);
   const int64_t depth = (args.k + kInt8Group - 1) / kInt8Group * kInt8Group;
   alignas(64) int32_t sums[2 * kRows * kNr];
@@ -182,9 +190,9 @@ void gemm_u8s8_32x64_amx(const Int8GemmArgs& args) noexcept {
     const int64_t width = col + kNr < args.n ? kNr : args.n - col;
     const int8_t* panel = args.b + col * depth;
     if (args.is_signed) {
-      Panel<true>(args, col, width, panel, sums);
+      Panel<true>(args, rows, col, width, panel, sums);
     } else {
-      Panel<false>(args, col, width, panel, sums);
+      Panel<false>(args, rows, col, width, panel, sums);
     }
   }
   _tile_release();
