@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kManyRows = 64;  // what plan() names: the kernel of a batch
 // Floats of a block of the product that a chain takes from L2.
-constexpr int64_t kChainBlock = 1 << 16;
+constexpr int64_t kChainBlock = 1 << 17;
 
 ProductWeights WeightsOf(const model::Graph& graph, const DenseLayer& layer) {
   const auto constant = [&](const std::string& name) {
@@ -127,10 +127,12 @@ class DenseStep : public Step {
     const int64_t m = in[0].size() / k_, unit = product_->Tiling(m).mr, tiles = (m + unit - 1) / unit;
     const int64_t begin = std::min(m, tiles * part / parts * unit),
                   end = std::min(m, tiles * (part + 1) / parts * unit);
-    const int64_t most = RowsOfBlock();
+    // Blocks as even as tiles allow: each reads all of the weights.
+    const int64_t most = RowsOfBlock(), blocks = (end - begin + most - 1) / most;
+    const int64_t some = blocks == 0 ? 0 : ((end - begin + blocks - 1) / blocks + unit - 1) / unit * unit;
     float* const block = static_cast<float*>(memory.blocks.data()) + part * most * n_;
-    for (int64_t row = begin; row < end; row += most) {
-      const int64_t rows = std::min(most, end - row);
+    for (int64_t row = begin; row < end; row += some) {
+      const int64_t rows = std::min(some, end - row);
       product_->Multiply(rows, static_cast<const char*>(in[0].data()) + row * k_ * input_size_, block, {}, 0);
       Finish(memory, part, block, row, rows, in, out);
     }

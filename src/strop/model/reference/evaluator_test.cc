@@ -243,7 +243,9 @@ TEST(Reference, ABlockWhoseSquareOverflowsIsRefused) {
   for (const char* op : {"DepthToSpace", "SpaceToDepth"}) {
     model::Node node = MakeNode(op, {"x"}, {"y"});
     node.attributes["blocksize"] = int64_t{1} << 32;
-    EXPECT_THAT(Thrown([&] { Compute(node, 17, {Floats({1, 4, 1, 1}, {1, 2, 3, 4})}); }).what(),
+    EXPECT_THAT(Thrown([&] {
+                  Compute(node, 17, {Floats({1, 4, 1, 1}, {1, 2, 3, 4})});
+                }).what(),
                 HasSubstr("blocks of 4294967296"));
   }
 }
