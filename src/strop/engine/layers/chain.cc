@@ -155,8 +155,8 @@ class Growth {
   // Whether the node's answer is of the shape of its first input.
   bool KeepsShape(const Node& node) const {
     static const std::set<std::string_view> kOps = {
-        "Clip",     "DequantizeLinear", "Gelu",    "HardSigmoid",    "HardSwish",
-        "Identity", "LeakyRelu",        "Softmax", "QuantizeLinear", "LayerNormalization"};
+        "Cast",     "Clip",      "DequantizeLinear", "Gelu",           "HardSigmoid",       "HardSwish",
+        "Identity", "LeakyRelu", "Softmax",          "QuantizeLinear", "LayerNormalization"};
     if (Unary(node.op) || kOps.contains(node.op)) return true;
     const Tensor* const other = node.inputs.size() == 2 ? search_.Constant(node.inputs[1]) : nullptr;
     const ValueInfo* const own = search_.Value(node.inputs[0]);
@@ -216,6 +216,7 @@ class Growth {
     chain_.quantized.reset();
     if (node.op == "DequantizeLinear") return AddDequantizer(index);
     if (node.op == "QuantizeLinear") return AddQuantizer(index);
+    if (node.op == "Cast") return AddCast(node);
     if (!search_.IsFloat(node.outputs[0])) return false;
     const std::optional<ChainOperand> a = Operand(node.inputs[0]);
     if (!a) return false;
@@ -255,6 +256,17 @@ class Growth {
     const std::optional<ChainOperand> bytes = Bytes(index);
     if (bytes) chain_.answer = *bytes;
     return bytes.has_value();
+  }
+
+  // Bytes as numbers are those of a scale of one.
+  bool AddCast(const Node& node) {
+    const ValueInfo* const input = search_.Value(node.inputs[0]);
+    if (input == nullptr || !IsByte(input->dtype) || !search_.IsFloat(node.outputs[0]) ||
+        search_.Constant(node.inputs[0]) != nullptr || !SameAsChain(node.inputs[0]) ||
+        bytes_.contains(node.inputs[0]))
+      return false;
+    chain_.answer = Input(node.inputs[0], Quantization{input->dtype, 1, 0});
+    return true;
   }
 
   bool AddQuantizer(size_t index) {

@@ -195,6 +195,23 @@ TEST(Chain, RandomOnesAnswerAsTheReference) {
   }
 }
 
+// As a network of images begins.
+TEST(Chain, BytesAreCastAndScaled) {
+  for (const DType dtype : {DType::kU8, DType::kI8}) {
+    model::Graph graph = Begun(24);
+    graph.inputs[0].dtype = dtype;
+    graph.initializers["most"] = Values<float>(DType::kF32, {255}, {});
+    graph.nodes = {MakeNode("Cast", "cast", {"x"}, {"c"}, {{"to", int64_t{1}}}),
+                   MakeNode("Div", "div", {"c", "most"}, {"d"}),
+                   MakeNode("MatMul", "matmul", {"d", "w"}, {"y"})};
+    End(graph, "y", 24);
+    const TensorMap inputs = {{"x", RandomBytes(dtype, {3, 5, 12}, 4)}};
+    const Tensor found = RunWith(graph, inputs, 1).at("y"),
+                 wanted = model::reference::Evaluate(graph, inputs).at("y");
+    for (size_t i = 0; i < 3 * 5 * 24; ++i) ASSERT_NEAR(found.As<float>()[i], wanted.As<float>()[i], 1e-5);
+  }
+}
+
 // The sum of two layers' bytes, as a quantized residual network has it.
 TEST(Chain, SumsBytes) {
   model::Graph graph = Begun(24);

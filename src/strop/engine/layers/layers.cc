@@ -84,8 +84,9 @@ std::vector<Layer> FindLayers(const Graph& graph, const std::map<std::string, Va
   for (DenseLayer& dense : FindDense(search)) layers.push_back(AsLayer(std::move(dense)));
   for (ConvLayer& conv : FindConv(search)) layers.push_back(AsLayer(std::move(conv)));
   for (PoolLayer& pool : FindPools(search)) layers.push_back(AsLayer(std::move(pool)));
-  std::vector<Candidate> candidates = FindChains(search);
-  for (Candidate& move : FindMoves(search)) candidates.push_back(std::move(move));
+  // Before the chains, which would take the quantizers around what moves.
+  std::vector<Candidate> candidates = FindMoves(search);
+  for (Candidate& chain : FindChains(search)) candidates.push_back(std::move(chain));
   TakeBeside(search, std::move(candidates), layers);
   std::sort(layers.begin(), layers.end(),
             [](const Layer& a, const Layer& b) { return a.nodes.back() < b.nodes.back(); });

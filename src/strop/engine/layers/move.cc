@@ -24,6 +24,7 @@ class Match {
     const Node& node = search_.node(index);
     if (search_.IsTaken(index) || !node.domain.empty() || node.outputs.empty() || OthersAreRead(node))
       return std::nullopt;
+    layer_.nodes = {index};
     layer_.node = index;
     layer_.output = node.outputs[0];
     layer_.alone.opsets = search_.graph().opsets;
@@ -39,7 +40,9 @@ class Match {
         std::count(moved->shape.begin(), moved->shape.end(), 0) > 0)
       return std::nullopt;
     layer_.alone.inputs = {*moved};
-    return Fits(node, *moved) ? std::optional(std::move(layer_)) : std::nullopt;
+    if (!Fits(node, *moved)) return std::nullopt;
+    TakeBytes();
+    return std::move(layer_);
   }
 
  private:
@@ -101,13 +104,28 @@ class Match {
     }
   }
 
+  // Bytes move as the numbers do that they stand for.
+  void TakeBytes() {
+    if (layer_.kind != MoveKind::kCopy && layer_.kind != MoveKind::kTranspose) return;
+    const std::optional<Search::Between> around = search_.BytesAround(layer_.input, layer_.output);
+    if (!around) return;
+    layer_.nodes = {around->dequantizer, layer_.node, around->quantizer};
+    std::sort(layer_.nodes.begin(), layer_.nodes.end());
+    layer_.input = search_.node(around->dequantizer).inputs[0];
+    layer_.output = search_.node(around->quantizer).outputs[0];
+    layer_.dtype = around->bytes.dtype;
+    layer_.alone.inputs = {*search_.Value(layer_.input)};
+    layer_.alone.nodes[0].inputs[0] = layer_.input;
+    layer_.alone.nodes[0].outputs[0] = layer_.output;
+  }
+
   const Search& search_;
   MoveLayer layer_;
 };
 
 Layer AsLayer(MoveLayer move) {
   Layer layer;
-  layer.nodes = {move.node};
+  layer.nodes = move.nodes;
   layer.head = move.node;
   layer.inputs = {move.input};
   layer.output = move.output;
@@ -122,7 +140,7 @@ std::vector<MoveLayer> FindMoveLayers(Search& search) {
   for (size_t index = 0; index < search.size(); ++index) {
     std::optional<MoveLayer> layer = Match(search).At(index);
     if (!layer) continue;
-    search.Take({index});
+    search.Take(layer->nodes);
     found.push_back(std::move(*layer));
   }
   return found;

@@ -19,13 +19,16 @@ enum class MoveKind {
   kGather      // Gather of a constant's rows
 };
 
-// A node that moves elements of any type, as they are but for kConvert.
+// A node that moves elements of any type, as they are but for kConvert; bytes, where they are dequantized
+// before and quantized alike behind.
 struct STROP_API MoveLayer {
-  size_t node = 0;  // of the graph
+  std::vector<size_t> nodes;  // of the graph, in order
+  size_t node = 0;            // the one that moves
   MoveKind kind = MoveKind::kCopy;
   std::string input, output;
   DType dtype = DType::kF32;  // of the answer
-  // The node by itself with its constants, which tells the answer's shape, and is the table of kGather.
+  // The node by itself from input to output with its constants: it tells the answer's shape, and has the
+  // table of kGather.
   model::Graph alone;
 };
 

@@ -21,8 +21,9 @@ class MoveStep : public Step {
   MoveStep(const LayerBuild& build, const MoveLayer& layer) : layer_(layer), pool_(build.pool) {
     inputs = {layer.input};
     outputs = {layer.output};
-    Describe(plan, build.graph, {layer.node}, layer.node);
+    Describe(plan, build.graph, layer.nodes, layer.node);
     plan.kernel = "copy";
+    if (layer.nodes.size() > 1) plan.bits = 8;
     plan.isa = IsaName(Isa::kScalar);
   }
 

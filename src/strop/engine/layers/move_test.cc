@@ -91,6 +91,34 @@ TEST(FindMoveLayers, AMaskThatIsReadStaysWithOpenVino) {
   EXPECT_THAT(Found(graph, {"y", "mask"}), ElementsAre());
 }
 
+// x -> bytes -> Transpose -> Flatten -> bytes, twice -> MatMul by integers.
+TEST(Move, BetweenEqualQuantizersMovesBytes) {
+  model::Graph graph = Begun();
+  graph.nodes.clear();
+  graph.initializers["scale"] = Values<float>(DType::kF32, {0.01f}, {});
+  graph.initializers["zero"] = Values<uint8_t>(DType::kU8, {128}, {});
+  graph.initializers["w"] = RandomBytes(DType::kI8, {48, 7}, 3);
+  const auto quantize = [&](const std::string& from, const std::string& to) {
+    graph.nodes.push_back(MakeNode("QuantizeLinear", to + "q", {from, "scale", "zero"}, {to + "q"}));
+    graph.nodes.push_back(MakeNode("DequantizeLinear", to, {to + "q", "scale", "zero"}, {to}));
+  };
+  quantize("x", "a");
+  graph.nodes.push_back(MakeNode("Transpose", "transpose", {"a"}, {"b"}, {{"perm", Ints{0, 2, 1}}}));
+  quantize("b", "c");
+  graph.nodes.push_back(MakeNode("Flatten", "flatten", {"c"}, {"d"}));
+  quantize("d", "e");
+  graph.nodes.push_back(MakeNode("DequantizeLinear", "wd", {"w", "scale"}, {"wd"}));
+  graph.nodes.push_back(MakeNode("MatMul", "product", {"e", "wd"}, {"y"}));
+  End(graph, {"y"});
+  SessionOptions options;
+  options.prefer = "strop";
+  std::vector<std::string> ops;
+  for (const LayerPlan& layer : Session::Make(graph, options)->plan()) ops.push_back(layer.op);
+  EXPECT_THAT(ops, ElementsAre("QuantizeLinear", "DequantizeLinear+Transpose+QuantizeLinear",
+                               "DequantizeLinear+Flatten+QuantizeLinear", testing::_));
+  ExpectAsReference(graph, {{"x", RandomF32({3, 6, 8}, 3)}}, {.threads = 2}, "bytes");
+}
+
 // Beside what OpenVINO runs it gives another shape at no cost.
 TEST(Move, WhatOpenVinoReadsIsReshapedThere) {
   model::Graph graph = Begun();

@@ -66,30 +66,22 @@ class Match {
     layer_.output = search_.node(node).outputs[0];
   }
 
-  // What the input's bytes stand for, and the DequantizeLinear.
-  std::optional<std::pair<size_t, Quantization>> InputIntegers() const {
-    const size_t dequantizer = search_.Dequantizer(layer_.input);
-    if (dequantizer == kNoNode || search_.Constant(search_.node(dequantizer).inputs[0]) != nullptr)
-      return std::nullopt;
-    const std::optional<Quantization> integers = search_.Dequantization(dequantizer);
-    if (!integers || !(integers->scale > 0)) return std::nullopt;
-    return std::pair(dequantizer, *integers);
-  }
-
   // The greatest of numbers is that of the bytes which stand for them, and goes back to the same byte.
   void TakeBytes() {
-    const auto found = InputIntegers();
-    const size_t quantizer = search_.Next(layer_.output, "QuantizeLinear");
-    if (!found || quantizer == kNoNode || search_.QuantizationInto(quantizer) != found->second) return;
-    TakeInput(found->first, found->second);
-    Append(quantizer);
+    const std::optional<Search::Between> around = search_.BytesAround(layer_.input, layer_.output);
+    if (!around) return;
+    TakeInput(around->dequantizer, around->bytes);
+    Append(around->quantizer);
   }
 
   void TakeIntegers(int64_t height, int64_t width) {
-    const auto found = InputIntegers();
-    if (!found || height < 0 || width < 0 || height * width > kMostPixelsOfBytes) return;
-    TakeInput(found->first, found->second);
-    layer_.input_integers = found->second;
+    const size_t dequantizer = search_.Dequantizer(layer_.input);
+    if (dequantizer == kNoNode || search_.Constant(search_.node(dequantizer).inputs[0]) != nullptr ||
+        height < 0 || width < 0 || height * width > kMostPixelsOfBytes)
+      return;
+    layer_.input_integers = search_.Dequantization(dequantizer);
+    if (!layer_.input_integers) return;
+    TakeInput(dequantizer, *layer_.input_integers);
     const size_t quantizer = search_.Next(layer_.output, "QuantizeLinear");
     if (quantizer == kNoNode) return;
     layer_.output_integers = search_.QuantizationInto(quantizer);

@@ -120,6 +120,18 @@ std::optional<Quantization> Search::Dequantization(size_t node) const {
   return input == nullptr ? std::nullopt : QuantizationOf(graph_.nodes[node], input->dtype);
 }
 
+std::optional<Search::Between> Search::BytesAround(const std::string& input,
+                                                   const std::string& answer) const {
+  constexpr float kMostScale = 1e30f;  // beyond it a number may be infinite
+  const size_t dequantizer = Dequantizer(input), quantizer = Next(answer, "QuantizeLinear");
+  if (dequantizer == kNoNode || quantizer == kNoNode || Constant(node(dequantizer).inputs[0]) != nullptr)
+    return std::nullopt;
+  const std::optional<Quantization> bytes = Dequantization(dequantizer);
+  if (!bytes || !(bytes->scale > 0 && bytes->scale < kMostScale) || QuantizationInto(quantizer) != bytes)
+    return std::nullopt;
+  return Between{dequantizer, quantizer, *bytes};
+}
+
 bool Search::IsWeights(size_t dequantizer, size_t rank, int64_t axis) const {
   const Node& node = graph_.nodes[dequantizer];
   const Tensor* const weights = Constant(node.inputs[0]);

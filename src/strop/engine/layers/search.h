@@ -60,6 +60,14 @@ class STROP_API Search {
   std::optional<Quantization> Dequantization(size_t node) const;
   std::optional<Quantization> QuantizationInto(size_t node) const;
 
+  // The DequantizeLinear that makes `input` and the QuantizeLinear that alone reads `answer`, where the bytes
+  // on both sides stand for the same numbers, so that what moves or picks numbers between can do so to bytes.
+  struct Between {
+    size_t dequantizer, quantizer;
+    Quantization bytes;
+  };
+  std::optional<Between> BytesAround(const std::string& input, const std::string& answer) const;
+
   // Whether the node dequantizes constant weights of that rank: int8 without a zero point, or uint8 around
   // 128, with one scale for all or one for each place along `axis`.
   bool IsWeights(size_t dequantizer, size_t rank, int64_t axis) const;
