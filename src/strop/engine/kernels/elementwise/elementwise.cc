@@ -6,7 +6,7 @@ namespace strop::engine {
 
 std::span<const ElementwiseKernels> AllElementwiseKernels() noexcept {
   static const ElementwiseKernels kKernels[] = {
-#define STROP_ELEMENTWISE_KERNELS(name, isa) {name(), #name, Isa::isa},
+#define STROP_ELEMENTWISE_KERNELS(name, isa) {name, #name, Isa::isa},
 #include "strop/engine/kernels/elementwise/kernels.inc"
 #undef STROP_ELEMENTWISE_KERNELS
   };

@@ -4,6 +4,6 @@
 
 namespace strop::engine {
 
-ElementwiseFunctions elementwise_scalar() noexcept { return ElementwiseLanes<FloatLane>(); }
+constinit const ElementwiseFunctions elementwise_scalar = ElementwiseLanes<FloatLane>();
 
 }  // namespace strop::engine

@@ -4,6 +4,6 @@
 
 namespace strop::engine {
 
-ElementwiseFunctions elementwise_avx2() noexcept { return ElementwiseLanes<FloatYmm>(); }
+constinit const ElementwiseFunctions elementwise_avx2 = ElementwiseLanes<FloatYmm>();
 
 }  // namespace strop::engine

@@ -4,6 +4,6 @@
 
 namespace strop::engine {
 
-ElementwiseFunctions elementwise_avx512() noexcept { return ElementwiseLanes<FloatZmm>(); }
+constinit const ElementwiseFunctions elementwise_avx512 = ElementwiseLanes<FloatZmm>();
 
 }  // namespace strop::engine
