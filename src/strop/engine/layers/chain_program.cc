@@ -56,6 +56,7 @@ ChainProgram::ChainProgram(const model::Graph& graph, const Chain& chain, Isa is
   }
   stride_ = (block_ + kBufferUnit - 1) / kBufferUnit * kBufferUnit;
   Tabulate();
+  TabulateTail();
 }
 
 // Gives each dequantized input and each answer a buffer until its last reader, which may answer in it.
@@ -126,6 +127,7 @@ const float* ChainProgram::Pointer(const Block& block, const Place& place) const
 
 void ChainProgram::Run(std::span<const void* const> inputs, void* answer, int64_t begin, int64_t count,
                        float* scratch) const noexcept {
+  if (sum_) return RunSum(inputs, answer, count);
   if (!table_.empty())
     return kernels_.look_up(table_.data(), static_cast<const uint8_t*>(inputs[0]),
                             static_cast<uint8_t*>(answer), count);
@@ -201,6 +203,60 @@ void ChainProgram::Tabulate() {
   const std::array<const void*, 1> inputs{every.data()};
   Run(inputs, answers.data(), 0, 256, scratch.data());
   table_ = std::move(answers);
+}
+
+// Two inputs of bytes that are added, then perhaps Relu, and become bytes again: one pass. What follows those
+// bytes and reads nothing else is a function of a byte.
+void ChainProgram::TabulateTail() {
+  if (by_rows_ || !quantized_ || loads_.size() != 2 || codes_.empty()) return;
+  const auto& [a, b] = std::pair(loads_[0].integers, loads_[1].integers);
+  if (!a || !b || a->dtype != b->dtype) return;
+  const auto is = [](const ChainOperand& operand, Kind kind, size_t index) {
+    return operand.kind == kind && operand.index == index;
+  };
+  const ChainInstruction& first = codes_[0].what;
+  const bool in_order = is(first.a, Kind::kInput, 0) && is(first.b, Kind::kInput, 1);
+  const bool turned = is(first.a, Kind::kInput, 1) && is(first.b, Kind::kInput, 0);
+  if (first.op != ChainOp::kBinary || first.binary != BinaryOp::kAdd || (!in_order && !turned)) return;
+  size_t at = 1;
+  const auto follows = [&](const ChainInstruction& next) { return is(next.a, Kind::kAnswer, at - 1); };
+  const bool relu = at < codes_.size() && codes_[at].what.op == ChainOp::kUnary &&
+                    codes_[at].what.unary == UnaryOp::kRelu && follows(codes_[at].what);
+  if (relu) ++at;
+  const bool tail = at < codes_.size();
+  if (tail && (codes_[at].what.op != ChainOp::kBytes || !follows(codes_[at].what))) return;
+  for (size_t i = at + 1; i < codes_.size(); ++i) {
+    for (const ChainOperand* operand : {&codes_[i].what.a, &codes_[i].what.b}) {
+      const bool later = operand->kind == Kind::kAnswer && operand->index >= at;
+      if (!later && operand->kind != Kind::kNone && operand->kind != Kind::kScalar) return;
+    }
+  }
+  const Quantization bytes = tail ? codes_[at].what.bytes : *quantized_;
+  const bool is_signed = bytes.dtype == DType::kI8;
+  sum_ = {
+      a->dtype == DType::kI8, a->zero, b->zero, a->scale, b->scale, relu, is_signed, bytes.zero, bytes.scale};
+  if (!tail) return;
+  std::vector<uint8_t> every(256), answers(256);
+  std::iota(every.begin(), every.end(), uint8_t{0});
+  std::vector<float> scratch(scratch_floats() + kBufferUnit);
+  const Block block{{}, scratch.data(), 0, 0, 0, 256};
+  kernels_.dequantize(every.data(), is_signed, bytes.zero, bytes.scale, Buffer(block, codes_[at].buffer),
+                      256);
+  for (size_t i = at + 1; i < codes_.size(); ++i) Execute(codes_[i], block, Buffer(block, codes_[i].buffer));
+  kernels_.quantize(Pointer(block, answer_), quantized_->scale, quantized_->zero,
+                    quantized_->dtype == DType::kI8, answers.data(), 256);
+  if (answers != every) table_ = std::move(answers);
+}
+
+void ChainProgram::RunSum(std::span<const void* const> inputs, void* answer, int64_t count) const noexcept {
+  const auto *const a = static_cast<const uint8_t*>(inputs[0]), *const b =
+                                                                    static_cast<const uint8_t*>(inputs[1]);
+  auto* const bytes = static_cast<uint8_t*>(answer);
+  for (int64_t at = 0; at < count; at += kBlock) {
+    const int64_t n = std::min(kBlock, count - at);
+    kernels_.add_bytes(*sum_, a + at, b + at, bytes + at, n);
+    if (!table_.empty()) kernels_.look_up(table_.data(), bytes + at, bytes + at, n);
+  }
 }
 
 void ChainProgram::ExecuteRows(const Code& code, const Block& block, const float* a,

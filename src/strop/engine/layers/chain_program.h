@@ -70,6 +70,8 @@ class ChainProgram {
   void Execute(const Code& code, const Block& block, float* out) const noexcept;
   void ToBytesAndBack(const Quantization& bytes, int64_t count, const float* a, float* out) const noexcept;
   void Tabulate();
+  void TabulateTail();
+  void RunSum(std::span<const void* const> inputs, void* answer, int64_t count) const noexcept;
   void ExecuteRows(const Code& code, const Block& block, const float* a, float* out) const noexcept;
 
   const ElementwiseKernels& kernels_;
@@ -84,6 +86,8 @@ class ChainProgram {
   std::vector<Code> codes_;
   std::vector<Rows> rows_;
   std::vector<uint8_t> table_;  // of every byte, where the chain is a function of one
+  std::optional<ByteSum>
+      sum_;  // where the chain adds two inputs of bytes; table_ is what follows, if anything
   Place answer_;
   std::optional<Quantization> quantized_;
 };

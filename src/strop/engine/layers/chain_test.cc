@@ -229,5 +229,30 @@ TEST(Chain, SumsBytes) {
   ExpectAsReference(graph, 3, 2, "bytes");
 }
 
+// The bytes of the sum are followed by what is a function of them, or by what is not.
+TEST(Chain, GoesOnFromTheBytesOfASum) {
+  for (const std::string next : {"Relu", "Add"}) {
+    model::Graph graph = Begun(24);
+    graph.initializers["scale"] = Values<float>(DType::kF32, {0.02f}, {});
+    graph.initializers["coarse"] = Values<float>(DType::kF32, {0.05f}, {});
+    graph.initializers["zero"] = Values<uint8_t>(DType::kU8, {100}, {});
+    const std::vector<std::string> inputs =
+        next == "Relu" ? std::vector<std::string>{"sd"} : std::vector<std::string>{"sd", "nd"};
+    graph.nodes.insert(graph.nodes.end(),
+                       {MakeNode("QuantizeLinear", "q", {"h", "scale", "zero"}, {"hq"}),
+                        MakeNode("DequantizeLinear", "d", {"hq", "scale", "zero"}, {"hd"}),
+                        MakeNode("Neg", "neg", {"hd"}, {"n"}),
+                        MakeNode("QuantizeLinear", "nq", {"n", "coarse", "zero"}, {"nq"}),
+                        MakeNode("DequantizeLinear", "nd", {"nq", "coarse", "zero"}, {"nd"}),
+                        MakeNode("Add", "add", {"hd", "nd"}, {"s"}),
+                        MakeNode("QuantizeLinear", "sq", {"s", "scale", "zero"}, {"sq"}),
+                        MakeNode("DequantizeLinear", "sd", {"sq", "scale", "zero"}, {"sd"}),
+                        MakeNode(next, "next", inputs, {"t"}),
+                        MakeNode("QuantizeLinear", "tq", {"t", "coarse", "zero"}, {"y"})});
+    End(graph, "y", 24, DType::kU8);
+    ExpectAsReference(graph, 3, 2, next);
+  }
+}
+
 }  // namespace
 }  // namespace strop::engine

@@ -386,6 +386,42 @@ TEST_P(ElementwiseTest, DequantizeIsExact) {
   }
 }
 
+// What dequantize, binary, unary and quantize answer, of which each has its own test.
+TEST_P(ElementwiseTest, AddsBytesAsItsPartsDo) {
+  const ElementwiseKernels& kernels = *GetParam();
+  const auto most = static_cast<size_t>(kMostElements);
+  std::vector<uint8_t> a(most * 3 + 256), b(a.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    a[i] = static_cast<uint8_t>(i * 167 + 13);
+    b[i] = static_cast<uint8_t>(i * i * 31 + i * 7);
+  }
+  for (int kind = 0; kind < 8; ++kind) {
+    ByteSum sum{.inputs_signed = (kind & 1) != 0,
+                .a_zero = 3,
+                .b_zero = 117,
+                .a_scale = 0.037f,
+                .b_scale = 0.11f,
+                .relu = (kind & 2) != 0,
+                .is_signed = (kind & 4) != 0,
+                .zero = 7,
+                .scale = 0.061f};
+    for (size_t n = 0; n <= a.size(); n = n <= most ? n + 1 : n + 97) {
+      const auto count = static_cast<int64_t>(n);
+      std::vector<float> x(n + 1), y(n + 1);
+      std::vector<uint8_t> wanted(n + 1, 77), got(n + 2, 77);
+      kernels.dequantize(a.data(), sum.inputs_signed, sum.a_zero, sum.a_scale, x.data(), count);
+      kernels.dequantize(b.data(), sum.inputs_signed, sum.b_zero, sum.b_scale, y.data(), count);
+      kernels.binary(BinaryOp::kAdd, x.data(), y.data(), x.data(), count);
+      if (sum.relu) kernels.unary(UnaryOp::kRelu, x.data(), x.data(), count);
+      kernels.quantize(x.data(), sum.scale, sum.zero, sum.is_signed, wanted.data(), count);
+      kernels.add_bytes(sum, a.data(), b.data(), got.data() + 1, count);
+      ASSERT_TRUE(std::equal(wanted.begin(), wanted.end(), got.begin() + 1)) << n << " of kind " << kind;
+      ASSERT_EQ(got[0], 77);
+      sum.scale = sum.scale == 0.061f ? 0.5f : 0.061f;  // the halves are ties
+    }
+  }
+}
+
 TEST_P(ElementwiseTest, LooksUpEveryByte) {
   std::vector<uint8_t> table(256), x(256 + kMostElements);
   for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<uint8_t>(i * 167 + 13);

@@ -171,14 +171,43 @@ inline void QuantizeLanes(const float* x, float scale, int32_t zero, bool is_sig
 }
 
 template <class V>
+inline void AddBytesLanes(const ByteSum& sum, const uint8_t* a, const uint8_t* b, uint8_t* q,
+                          int64_t n) noexcept {
+  using Reg = typename V::Reg;
+  using Int = typename V::Int;
+  const Int a_zero = V::SetInt(sum.a_zero), b_zero = V::SetInt(sum.b_zero);
+  const Reg a_scale = V::Set1(sum.a_scale), b_scale = V::Set1(sum.b_scale);
+  const Reg low = V::Set1(sum.relu ? 0.0f : -__builtin_inff());
+  VisitQuantize<V>(sum.scale, sum.zero, sum.is_signed, [=](auto value) {
+    const auto both = [=](Int x, Int y) {
+      const Reg first = V::Mul(V::ToFloat(V::SubInt(x, a_zero)), a_scale);
+      const Reg second = V::Mul(V::ToFloat(V::SubInt(y, b_zero)), b_scale);
+      return value(V::Max(low, V::Add(first, second)));
+    };
+    int64_t at = 0;
+    if (sum.inputs_signed) {
+      for (; at + V::kWidth <= n; at += V::kWidth)
+        V::StoreBytes(q + at, both(V::LoadS8(a + at), V::LoadS8(b + at)));
+      if (at < n)
+        V::StorePartBytes(q + at, n - at, both(V::LoadPartS8(a + at, n - at), V::LoadPartS8(b + at, n - at)));
+    } else {
+      for (; at + V::kWidth <= n; at += V::kWidth)
+        V::StoreBytes(q + at, both(V::LoadU8(a + at), V::LoadU8(b + at)));
+      if (at < n)
+        V::StorePartBytes(q + at, n - at, both(V::LoadPartU8(a + at, n - at), V::LoadPartU8(b + at, n - at)));
+    }
+  });
+}
+
+template <class V>
 inline void LookUpLanes(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t n) noexcept {
   for (int64_t at = V::LookUp(table, x, y, n); at < n; ++at) y[at] = table[x[at]];
 }
 
 template <class V>
 constexpr ElementwiseFunctions ElementwiseLanes() noexcept {
-  return {UnaryLanes<V>,        ClipLanes<V>,       LeakyLanes<V>,    BinaryLanes<V>, BinaryScalarLanes<V>,
-          ScalarBinaryLanes<V>, DequantizeLanes<V>, QuantizeLanes<V>, LookUpLanes<V>};
+  return {UnaryLanes<V>,        ClipLanes<V>,       LeakyLanes<V>,    BinaryLanes<V>,   BinaryScalarLanes<V>,
+          ScalarBinaryLanes<V>, DequantizeLanes<V>, QuantizeLanes<V>, AddBytesLanes<V>, LookUpLanes<V>};
 }
 
 }  // namespace strop::engine
