@@ -8,7 +8,7 @@ function(strop_kernel name)
   # GCC 12's avx512fintrin.h makes its "undefined" vectors from uninitialised ones (GCC bug 105593).
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -Wno-uninitialized -Wno-maybe-uninitialized)
   set(vnni ${avx512} -mavx512vnni)
-  set(amx ${vnni} -mamx-tile -mamx-int8)
+  set(amx ${vnni} -mavx512vbmi -mamx-tile -mamx-int8)
   list(TRANSFORM ARG_SOURCES PREPEND "${ARG_FOLDER}/")
   target_sources(strop_${name} PRIVATE ${ARG_SOURCES})
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

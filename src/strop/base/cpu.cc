@@ -55,7 +55,7 @@ CpuFlags Detect() noexcept {
   flags.avx512_vnni = flags.avx512 && has(extended.ecx, 1u << 11);
   flags.avx_vnni = flags.avx2 && has(extended1.eax, 1u << 4);
   constexpr uint64_t kTiles = 0x60000;  // XTILECFG, XTILEDATA
-  flags.amx_int8 = flags.avx512_vnni && (state & kTiles) == kTiles &&
+  flags.amx_int8 = flags.avx512_vnni && has(extended.ecx, 1u << 1) && (state & kTiles) == kTiles &&
                    has(extended.edx, 1u << 24 | 1u << 25) && AllowTiles();
   return flags;
 }

@@ -13,7 +13,7 @@ struct STROP_API CpuFlags {
   bool avx512 = false;       // F, BW, DQ, VL
   bool avx512_vnni = false;  // with avx512
   bool avx_vnni = false;     // the 256-bit VEX form
-  bool amx_int8 = false;     // tiles of bytes, with avx512_vnni; the kernel lets this process use them
+  bool amx_int8 = false;     // tiles of bytes, with avx512_vnni and VBMI; this process may use them
 
   bool operator==(const CpuFlags&) const = default;
 };

@@ -447,11 +447,13 @@ INSTANTIATE_TEST_SUITE_P(All, ElementwiseTest, testing::ValuesIn([] {
                          [](const auto& kernels) { return std::string(kernels.param->name); });
 
 TEST(ElementwiseDispatch, PicksForCpusThatAreNotHere) {
-  const CpuFlags scalar{}, avx2{.avx2 = true}, vnni{.avx2 = true, .avx512 = true, .avx512_vnni = true};
+  const CpuFlags scalar{}, avx2{.avx2 = true}, vnni{.avx2 = true, .avx512 = true, .avx512_vnni = true},
+      amx{.avx2 = true, .avx512 = true, .avx512_vnni = true, .amx_int8 = true};
   EXPECT_EQ(PickElementwise(scalar).name, "elementwise_scalar");
 #if defined(__x86_64__)
   EXPECT_EQ(PickElementwise(avx2).name, "elementwise_avx2");
   EXPECT_EQ(PickElementwise(vnni).name, "elementwise_avx512");
+  EXPECT_EQ(PickElementwise(amx).name, "elementwise_amx");
 #endif
 }
 

@@ -89,7 +89,7 @@ struct FloatZmm {
   // byte's upper seven bits; the lowest says which half of the word it is.
   static int64_t LookUp(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t n) noexcept {
     __m512i words[4];
-    for (int i = 0; i < 4; ++i) words[i] = _mm512_loadu_si512(table + 64 * i);
+    for (int64_t i = 0; i < 4; ++i) words[i] = _mm512_loadu_si512(table + 64 * i);
     const __m512i one = _mm512_set1_epi16(1), half = _mm512_set1_epi16(64);
     int64_t at = 0;
     for (; at + 32 <= n; at += 32) {

@@ -136,7 +136,7 @@ struct Int8Columns {
 template <class V, int kNr, int NV, bool kSigned, bool kClamps>
 inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
                             int64_t rows, uint8_t* out, int64_t n) noexcept {
-  constexpr int kRows = NV >= 3 ? 1 : 4 / NV;
+  constexpr int64_t kRows = NV >= 3 ? 1 : 4 / NV;
   const auto low = V::SetFloat(columns.low), high = V::SetFloat(columns.high);
   const auto zero = V::SetZero(g.zero);
   for (int64_t row = 0; row < rows; row += kRows, sums += kRows * kNr, out += kRows * g.ldc) {
@@ -207,7 +207,7 @@ inline void AddOutliers(const Int8GemmArgs& g, int64_t panel, int64_t row, int64
   int64_t end = depth;
   for (int64_t at = g.outlier_begin[panel]; at < g.outlier_begin[panel + 1]; ++at) {
     const Int8Outlier& outlier = g.outliers[at];  // in order of k
-    for (; outlier.k >= end; end += depth) {
+    for (; offset != nullptr && outlier.k >= end; end += depth) {
       first += offset[0] - offset[-1] - depth;
       ++offset;
     }
@@ -231,9 +231,9 @@ inline int64_t Int8Rows(const Int8GemmArgs& g, const Int8Columns<V, kNr>& column
   }
   constexpr int kSums = R * NV >= 8 ? 1 : R * NV >= 4 ? 2 : 4;
   const int64_t first = row + R <= g.m ? row : g.m - R;
-  constexpr int kTogether = NV >= 3 ? 1 : 4 / NV, kSumRows = (R + kTogether - 1) / kTogether * kTogether;
+  constexpr int64_t kTogether = NV >= 3 ? 1 : 4 / NV, kSumRows = (R + kTogether - 1) / kTogether * kTogether;
   alignas(64) int32_t sums[kSumRows * kNr];
-  for (int64_t i = R * kNr; i < kSumRows * kNr; ++i) sums[i] = 0;
+  for (int64_t i = int64_t{R} * kNr; i < kSumRows * kNr; ++i) sums[i] = 0;
   Int8Tile<V, R, NV, kSums, kFlip>(g, g.a + first * g.lda, panel, kNr, columns.correction, sums);
   if (g.outlier_begin != nullptr) AddOutliers<V>(g, col / kNr, first, R, kNr, sums);
   Int8Finish<V, kNr, NV>(g, columns, sums, first, R, col, n);

@@ -52,7 +52,7 @@ struct Ymm {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p + stride), _mm256_extracti128_si256(bytes, 1));
       } else {
         const __m128i halves[2] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
-        for (int half = 0; half < 2; ++half) {
+        for (int64_t half = 0; half < 2; ++half) {
           _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 2 * half * stride), halves[half]);
           _mm_storeh_pd(reinterpret_cast<double*>(p + (2 * half + 1) * stride),
                         _mm_castsi128_pd(halves[half]));
