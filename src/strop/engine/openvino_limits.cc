@@ -139,6 +139,7 @@ Reason Special(const Place& place) {
     return "OpenVINO divides by multiplying, which moves quotients across the border of a rounding";
   if (op == "DFT") return "OpenVINO minds neither the axis nor one side as specified";
   if (op == "NonMaxSuppression") return "OpenVINO's overlaps are not exact";
+  if (op == "Pad" && place.Given(2) && !place.Constant(2)) return "OpenVINO pads with 0 for a computed value";
   if (op == "Tile" && !place.Constant(1)) return "OpenVINO does not write all of a tile of computed repeats";
   if ((op == "ReduceMax" || op == "ReduceMin") && !place.Typed(0))
     return "OpenVINO starts at the largest finite number, which is mended for known types only";
