@@ -27,6 +27,6 @@ struct VbmiZmm : FloatZmm {
 
 }  // namespace
 
-ElementwiseFunctions elementwise_amx() noexcept { return ElementwiseLanes<VbmiZmm>(); }
+constinit const ElementwiseFunctions elementwise_amx = ElementwiseLanes<VbmiZmm>();
 
 }  // namespace strop::engine
