@@ -68,7 +68,8 @@ TEST(BeyondOpenVino, AComputedValueOfPad) {
   graph.opsets[""] = kNewestOpset;
   graph.inputs = {{"x", DType::kF32, {4}, {}}, {"value", DType::kF32, {}, {}}};
   graph.initializers["pads"] = Tensor::From<int64_t>({2}, std::vector<int64_t>{1, 2});
-  graph.nodes = {MakeNode("Pad", "pad", {"x", "pads", "value"}, {"y"}), MakeNode("Pad", "zeros", {"x", "pads"}, {"z"})};
+  graph.nodes = {MakeNode("Pad", "pad", {"x", "pads", "value"}, {"y"}),
+                 MakeNode("Pad", "zeros", {"x", "pads"}, {"z"})};
   const auto beyond = BeyondOpenVino(graph, model::InferShapes(graph));
   EXPECT_TRUE(beyond.contains(0) && !beyond.contains(1));
 }
