@@ -38,7 +38,8 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Median seconds of each function, run in turn so that a slow spell of the machine meets all of them.
+// Median seconds of each function, run in turn so that a slow spell of the machine meets all of them. Before it is
+// timed each runs once: OpenVINO's threads spin for a while behind a run, and caches hold what ran last.
 std::vector<double> Interleave(const std::vector<std::function<void()>>& functions, double budget) {
   std::vector<int64_t> repeats;
   for (const auto& function : functions) {
@@ -52,6 +53,7 @@ std::vector<double> Interleave(const std::vector<std::function<void()>>& functio
   const Clock::time_point start = Clock::now();
   for (int round = 0; round < kFewestRounds || Seconds(start) < budget; ++round) {
     for (size_t i = 0; i < functions.size(); ++i) {
+      functions[i]();
       const Clock::time_point begin = Clock::now();
       for (int64_t repeat = 0; repeat < repeats[i]; ++repeat) functions[i]();
       times[i].push_back(Seconds(begin) / static_cast<double>(repeats[i]));
