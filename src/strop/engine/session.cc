@@ -1,5 +1,7 @@
 #include "strop/engine/session.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -29,7 +31,10 @@ std::unique_ptr<Session> Session::Load(const std::filesystem::path& model, const
   options.Validate();
   const std::filesystem::path plan = options.plan.empty() ? PlanPath(model) : options.plan;
   return AtBorder("loading " + model.string(), [&]() -> std::unique_ptr<Session> {
-    return std::make_unique<GraphSession>(model::Graph::Load(model), HashHex(ReadFile(model)), options, plan);
+    std::string hash = HashHex(ReadFile(model));
+    auto session = std::make_unique<GraphSession>(model::Graph::Load(model), std::move(hash), options, plan);
+    malloc_trim(0);  // the file's bytes, and weights as they were before they were packed, go back to the system
+    return session;
   });
 }
 
