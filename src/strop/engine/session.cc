@@ -33,7 +33,8 @@ std::unique_ptr<Session> Session::Load(const std::filesystem::path& model, const
   return AtBorder("loading " + model.string(), [&]() -> std::unique_ptr<Session> {
     std::string hash = HashHex(ReadFile(model));
     auto session = std::make_unique<GraphSession>(model::Graph::Load(model), std::move(hash), options, plan);
-    malloc_trim(0);  // the file's bytes, and weights as they were before they were packed, go back to the system
+    malloc_trim(
+        0);  // the file's bytes, and weights as they were before they were packed, go back to the system
     return session;
   });
 }
