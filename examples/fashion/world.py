@@ -297,7 +297,8 @@ def play(world: World, loop_dir: Path, retrain_labels: int) -> dict:
 
     def alive():
         try:
-            return world.status()["pid"] != pid
+            status = world.status()
+            return status["pid"] != pid and status["ready"]
         except (OSError, http.client.HTTPException):
             return False
     world.wait("the server to come back", alive)

@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <functional>
+
+#include "strop/model/dims.h"
 #include "strop/model/shapes/rule.h"
 
 namespace strop::model::shapes {
@@ -23,6 +27,21 @@ std::optional<Dims> BroadcastAll(const Call& call, size_t first) {
 
 void Broadcast(Call& call) {
   if (const Type* x = call.In(0)) call.Out(0, x->dtype, BroadcastAll(call, 0));
+}
+
+// The slope may repeat, the input may not.
+void PRelu(Call& call) {
+  const Type* x = call.In(0);
+  if (!x) return;
+  const Dims* slope = call.DimsOf(1);
+  if (call.opset >= 7 && x->dims && slope) {
+    const Shape whole = SizesOf(BroadcastDims(call.node, *x->dims, *slope)), own = SizesOf(*x->dims);
+    const auto differs = [](int64_t a, int64_t b) { return a >= 0 && b >= 0 && a != b; };
+    if (whole.size() != own.size() ||
+        !std::equal(whole.begin(), whole.end(), own.begin(), std::not_fn(differs)))
+      ThrowNode(call.node, "its slope is larger than its input");
+  }
+  call.Out(0, x->dtype, x->dims);
 }
 
 void Compare(Call& call) { call.Out(0, DType::kBool, BroadcastAll(call, 0)); }
@@ -94,7 +113,7 @@ constexpr Rule kRules[] = {
     {"Neg", Same},
     {"Not", Same},
     {"Or", Compare},
-    {"PRelu", Broadcast},
+    {"PRelu", PRelu},
     {"Pow", Broadcast},
     {"RMSNormalization", Same},
     {"Reciprocal", Same},

@@ -83,6 +83,15 @@ TEST(InferShapes, AValueBehindAnUnknownOperatorIsAbsent) {
   EXPECT_EQ(values.at("y").shape, Shape{2});
 }
 
+TEST(InferShapes, ASlopeThatIsLargerThanItsInputIsRefused) {
+  Graph graph = NewGraph(18, {{"x", DType::kF32, {2, 1}, {}}}, {{"y", DType::kF32, {2, 1}, {}}});
+  graph.initializers["slope"] = Floats({4}, {1, 2, 3, 4});
+  graph.nodes = {MakeNode("PRelu", {"x", "slope"}, {"y"})};
+  EXPECT_THAT(Thrown([&] { InferShapes(graph); }).what(), HasSubstr("its slope is larger than its input"));
+  graph.inputs[0].shape = {2, 4};
+  EXPECT_EQ(InferShapes(graph).at("y").shape, (Shape{2, 4}));
+}
+
 TEST(InferShapes, RecurrentWeightsSuitTheirHiddenSize) {
   Graph graph = NewGraph(17, {{"x", DType::kF32, {7, -1, 2}, {"", "batch", ""}}},
                          {{"y", DType::kF32, {7, 1, -1, 3}, {"", "", "batch", ""}}});

@@ -279,9 +279,9 @@ std::vector<float> ProductOfPatches(const Operands& o, Isa isa) {
 }
 
 TEST_P(WinogradTest, ErrorBesideTheProductOfPatches) {
-  if (GetParam()->isa == Isa::kScalar) GTEST_SKIP() << "slow, and of the vectors' operations";
   const Error most = GetParam()->tile == 2 ? Error{1e-6, 5e-6} : Error{3e-6, 3e-5};
   for (const int64_t channels : {64, 128, 256, 512}) {
+    if (GetParam()->isa == Isa::kScalar && channels > 64) break;  // slow, and in the same order
     const Case test{{1, 16, 16, channels, 32, 1, 1, 1, 1}, false};
     Operands o(test);
     ASSERT_NO_FATAL_FAILURE(Compute(*GetParam(), test, o));
