@@ -167,16 +167,7 @@ class Match {
 
 }  // namespace
 
-std::vector<AttentionLayer> FindAttention(Search& search) {
-  std::vector<AttentionLayer> found;
-  for (size_t index = 0; index < search.size(); ++index) {
-    std::optional<AttentionLayer> layer = Match(search).At(index);
-    if (!layer) continue;
-    search.Take(layer->nodes);
-    found.push_back(std::move(*layer));
-  }
-  return found;
-}
+std::vector<AttentionLayer> FindAttention(Search& search) { return search.TakeAll<Match>(); }
 
 Layer AsLayer(AttentionLayer attention) {
   Layer layer;

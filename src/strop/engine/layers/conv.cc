@@ -124,16 +124,7 @@ class Match {
 
 }  // namespace
 
-std::vector<ConvLayer> FindConv(Search& search) {
-  std::vector<ConvLayer> found;
-  for (size_t index = 0; index < search.size(); ++index) {
-    std::optional<ConvLayer> layer = Match(search).At(index);
-    if (!layer) continue;
-    search.Take(layer->nodes);
-    found.push_back(std::move(*layer));
-  }
-  return found;
-}
+std::vector<ConvLayer> FindConv(Search& search) { return search.TakeAll<Match>(); }
 
 bool IsWinograd(const ConvLayer& layer) {
   const auto ones = [&](const char* attribute) {

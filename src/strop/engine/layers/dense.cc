@@ -138,16 +138,7 @@ class Match {
 
 }  // namespace
 
-std::vector<DenseLayer> FindDense(Search& search) {
-  std::vector<DenseLayer> found;
-  for (size_t index = 0; index < search.size(); ++index) {
-    std::optional<DenseLayer> layer = Match(search).At(index);
-    if (!layer) continue;
-    search.Take(layer->nodes);
-    found.push_back(std::move(*layer));
-  }
-  return found;
-}
+std::vector<DenseLayer> FindDense(Search& search) { return search.TakeAll<Match>(); }
 
 Layer AsLayer(DenseLayer dense) {
   Layer layer;

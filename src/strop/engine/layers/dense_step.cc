@@ -19,23 +19,16 @@ constexpr int64_t kManyRows = 64;  // what plan() names: the kernel of a batch
 constexpr int64_t kChainBlock = 1 << 17;
 
 ProductWeights WeightsOf(const model::Graph& graph, const DenseLayer& layer) {
-  const auto constant = [&](const std::string& name) {
-    return name.empty() ? Tensor() : graph.initializers.at(name);
-  };
   ProductWeights weights;
   weights.n = layer.n;
   weights.k = layer.k;
-  weights.weights = constant(layer.weight);
+  weights.weights = Constant(graph, layer.weight);
   weights.transposed = layer.transposed;
   weights.alpha = layer.weight_scale;
   weights.beta = layer.bias_scale;
-  weights.bias = constant(layer.bias);
+  weights.bias = Constant(graph, layer.bias);
   if (layer.relu) weights.clamp = Clamp::Relu();
-  if (!layer.integers) return weights;
-  weights.input = layer.integers->input;
-  weights.output = layer.integers->output;
-  weights.weight_scale = constant(layer.integers->weight_scale);
-  weights.bias_scale = constant(layer.integers->bias_scale);
+  if (layer.integers) SetIntegers(weights, graph, *layer.integers);
   return weights;
 }
 

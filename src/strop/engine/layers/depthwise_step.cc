@@ -10,10 +10,6 @@ namespace {
 constexpr int64_t kBlockBytes = 1 << 19;    // of answers that a chain takes from L2
 constexpr int64_t kWorthAThread = 1 << 16;  // multiply-adds
 
-Tensor Constant(const model::Graph& graph, const std::string& name) {
-  return name.empty() ? Tensor() : graph.initializers.at(name);
-}
-
 // Each channel by itself.
 class DepthwiseStep : public ConvStep {
  public:
@@ -27,12 +23,9 @@ class DepthwiseStep : public ConvStep {
           PackInt8Depthwise(centred.As<int8_t>().data(), layer.n, layer.kernel_h, layer.kernel_w, kernel);
       ProductWeights columns;
       columns.n = layer.n;
-      columns.input = layer.integers->input;
-      columns.output = layer.integers->output;
       columns.bias = bias;
       columns.clamp = layer.clamp;
-      columns.weight_scale = Constant(build.graph, layer.integers->weight_scale);
-      columns.bias_scale = Constant(build.graph, layer.integers->bias_scale);
+      SetIntegers(columns, build.graph, *layer.integers);
       columns_ = MakeInt8Columns(columns, packed_.sums);
       int8_ = kernel.run;
       plan.kernel = kernel.name;

@@ -135,16 +135,7 @@ Layer AsLayer(MoveLayer move) {
 
 }  // namespace
 
-std::vector<MoveLayer> FindMoveLayers(Search& search) {
-  std::vector<MoveLayer> found;
-  for (size_t index = 0; index < search.size(); ++index) {
-    std::optional<MoveLayer> layer = Match(search).At(index);
-    if (!layer) continue;
-    search.Take(layer->nodes);
-    found.push_back(std::move(*layer));
-  }
-  return found;
-}
+std::vector<MoveLayer> FindMoveLayers(Search& search) { return search.TakeAll<Match>(); }
 
 std::vector<Candidate> FindMoves(Search& search) {
   std::vector<Candidate> candidates;

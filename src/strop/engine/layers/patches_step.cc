@@ -13,10 +13,6 @@ constexpr int64_t kBlockBytes = 1 << 19;  // of patches, and of products, that l
 constexpr int64_t kFewestRows = 64;       // of a block: fewer make a product wait for its weights
 constexpr int64_t kFewestOfRun = 12;      // pixels of a row: those of 16 fill a tile of AMX
 
-Tensor Constant(const model::Graph& graph, const std::string& name) {
-  return name.empty() ? Tensor() : graph.initializers.at(name);
-}
-
 // A product of patches, or of the pixels themselves where the kernel is a point. Integers are read where they
 // lie in a padded image if they can: a row of the kernel is a run of bytes, which makes one part of a row of
 // the product, its weights padded with zeros to what the kernel of the product takes at a time.
@@ -67,11 +63,7 @@ class PatchesStep : public ConvStep {
     weights.transposed = true;
     weights.bias = Constant(graph, layer_.bias);
     weights.clamp = layer_.clamp;
-    if (!layer_.integers) return weights;
-    weights.input = layer_.integers->input;
-    weights.output = layer_.integers->output;
-    weights.weight_scale = Constant(graph, layer_.integers->weight_scale);
-    weights.bias_scale = Constant(graph, layer_.integers->bias_scale);
+    if (layer_.integers) SetIntegers(weights, graph, *layer_.integers);
     return weights;
   }
 

@@ -106,16 +106,7 @@ bool IsQuantizerIntoBytes(const model::Graph& graph, const Node& node) {
 
 }  // namespace
 
-std::vector<PoolLayer> FindPools(Search& search) {
-  std::vector<PoolLayer> found;
-  for (size_t index = 0; index < search.size(); ++index) {
-    std::optional<PoolLayer> layer = Match(search).At(index);
-    if (!layer) continue;
-    search.Take(layer->nodes);
-    found.push_back(std::move(*layer));
-  }
-  return found;
-}
+std::vector<PoolLayer> FindPools(Search& search) { return search.TakeAll<Match>(); }
 
 Layer AsLayer(PoolLayer pool) {
   Layer layer;

@@ -132,6 +132,17 @@ int64_t TapUnit(const CpuFlags& flags) noexcept {
   return unit;
 }
 
+Tensor Constant(const model::Graph& graph, const std::string& name) {
+  return name.empty() ? Tensor() : graph.initializers.at(name);
+}
+
+void SetIntegers(ProductWeights& weights, const model::Graph& graph, const LayerIntegers& integers) {
+  weights.input = integers.input;
+  weights.output = integers.output;
+  weights.weight_scale = Constant(graph, integers.weight_scale);
+  weights.bias_scale = Constant(graph, integers.bias_scale);
+}
+
 Tensor AsInt8(const Tensor& weights) {
   if (weights.dtype() == DType::kI8) return weights;
   Tensor centred = Tensor::New(DType::kI8, weights.shape());

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "strop/engine/kernels/gemm/grid.h"
 #include "strop/engine/kernels/int8_gemm/args.h"
 #include "strop/engine/layers/quantization.h"
+#include "strop/model/graph.h"
 
 namespace strop::engine {
 
@@ -27,6 +29,10 @@ struct ProductWeights {
   std::optional<Quantization> input, output;
   Tensor weight_scale, bias_scale;  // float32 of n elements or one; bias_scale: of an int32 bias
 };
+
+// The initializer of that name; of "" none.
+Tensor Constant(const model::Graph& graph, const std::string& name);
+void SetIntegers(ProductWeights& weights, const model::Graph& graph, const LayerIntegers& integers);
 
 // What sums of integers become numbers by, column by column. With x = (a - zero) · scale_x and w = b ·
 // scale_w, x · w + bias is (a · b - zero · sum(b)) · scale_x · scale_w + bias: correction, scale and offset,

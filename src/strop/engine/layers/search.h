@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "strop/base/api.h"
@@ -28,6 +29,19 @@ class STROP_API Search {
 
   bool IsTaken(size_t node) const noexcept { return taken_[node]; }
   void Take(const std::vector<size_t>& nodes);
+  // What Match(search).At(node), an optional layer with its nodes, finds of one node after the other; takes
+  // each.
+  template <class Match>
+  auto TakeAll() {
+    std::vector<typename decltype(Match(*this).At(0))::value_type> found;
+    for (size_t index = 0; index < size(); ++index) {
+      auto layer = Match(*this).At(index);
+      if (!layer) continue;
+      Take(layer->nodes);
+      found.push_back(std::move(*layer));
+    }
+    return found;
+  }
 
   // Whether the node is of that operator of ai.onnx, and free.
   bool Is(size_t node, const char* op) const;
