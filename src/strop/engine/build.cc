@@ -8,7 +8,7 @@
 
 #include "strop/base/error.h"
 #include "strop/engine/layers/layer.h"
-#include "strop/engine/layers/pool.h"
+#include "strop/engine/layers/quantize_before.h"
 #include "strop/engine/openvino_limits.h"
 #include "strop/engine/partition.h"
 #include "strop/model/passes.h"
@@ -335,7 +335,7 @@ void PrepareGraph(Graph& graph, const std::set<std::string>& kept) {
   // The nodes of a subgraph read values without naming them as inputs.
   if (std::none_of(graph.nodes.begin(), graph.nodes.end(), model::HasSubgraph)) {
     TakeOutIdentity(graph, kept);
-    QuantizeBeforeMaxPools(graph, kept);
+    QuantizeBefore(graph, kept);
   }
   PartDequantizers(graph);
 }

@@ -82,23 +82,18 @@ class Match {
     value = node.inputs[0];
   }
 
-  // Steps back over a QuantizeLinear and DequantizeLinear alike.
-  bool TakeRounding(std::string& value, std::optional<Quantization>& rounded) {
+  // Steps back over a DequantizeLinear.
+  bool TakeBytes(std::string& value, std::optional<Quantization>& bytes) {
     const size_t back = search_.Dequantizer(value);
     if (back == kNoNode) return true;
-    const size_t there = search_.Producer(search_.node(back).inputs[0]);
-    if (!search_.Is(there, "QuantizeLinear") || search_.OnlyConsumer(search_.node(back).inputs[0]) != back)
-      return false;
-    rounded = search_.QuantizationInto(there);
-    const std::optional<Quantization> again = search_.Dequantization(back);
-    if (!rounded || !again || rounded->scale != again->scale || rounded->zero != again->zero) return false;
-    layer_.nodes.insert(layer_.nodes.end(), {back, there});
-    value = search_.node(there).inputs[0];
-    return search_.OnlyConsumer(value) == there;
+    bytes = search_.Dequantization(back);
+    layer_.nodes.push_back(back);
+    value = search_.node(back).inputs[0];
+    return bytes.has_value() && search_.Constant(value) == nullptr;
   }
 
   bool TakeOperand(std::string value, const Permutation& wanted, AttentionOperand& operand, int64_t& depth) {
-    if (!TakeRounding(value, operand.rounded)) return false;
+    if (!TakeBytes(value, operand.bytes)) return false;
     const Node* transpose = Made(value, "Transpose");
     if (transpose == nullptr) return false;
     Permutation permutation = transpose->Ints("perm");
@@ -112,14 +107,16 @@ class Match {
     operand.value = reshape->inputs[0];
     const ValueInfo* flat = search_.Value(operand.value);
     const ValueInfo* heads = search_.Value(reshape->outputs[0]);
-    return Folds(flat, heads) && Agree(layer_.heads, heads->shape[2]) && Agree(depth, heads->shape[3]);
+    const DType dtype = operand.bytes ? operand.bytes->dtype : DType::kF32;
+    return Folds(flat, heads) && flat->dtype == dtype && Agree(layer_.heads, heads->shape[2]) &&
+           Agree(depth, heads->shape[3]);
   }
 
   // Whether [b, s, h · d] becomes [b, s, h, d], with h and d known.
   static bool Folds(const ValueInfo* flat, const ValueInfo* heads) {
-    return flat != nullptr && heads != nullptr && flat->dtype == DType::kF32 && flat->shape.size() == 3 &&
-           heads->shape.size() == 4 && SameSize(*flat, 0, *heads, 0) && SameSize(*flat, 1, *heads, 1) &&
-           heads->shape[2] > 0 && heads->shape[3] > 0 && flat->shape[2] == heads->shape[2] * heads->shape[3];
+    return flat != nullptr && heads != nullptr && flat->shape.size() == 3 && heads->shape.size() == 4 &&
+           SameSize(*flat, 0, *heads, 0) && SameSize(*flat, 1, *heads, 1) && heads->shape[2] > 0 &&
+           heads->shape[3] > 0 && flat->shape[2] == heads->shape[2] * heads->shape[3];
   }
   static bool Agree(int64_t& known, int64_t size) {
     if (known == 0) known = size;
@@ -127,26 +124,37 @@ class Match {
   }
 
   bool TakeMix(std::string value) {
-    if (const Node* there = Read(value, "QuantizeLinear")) {
-      const Node* back = Read(there->outputs[0], "DequantizeLinear");
-      if (back == nullptr) return false;
-      layer_.rounded = search_.QuantizationInto(search_.Producer(there->outputs[0]));
-      const std::optional<Quantization> again = search_.Dequantization(search_.Producer(back->outputs[0]));
-      if (!layer_.rounded || !again || layer_.rounded->scale != again->scale ||
-          layer_.rounded->zero != again->zero)
-        return false;
-      value = back->outputs[0];
-    }
+    if (search_.Next(value, "QuantizeLinear") != kNoNode && !TakeShares(value)) return false;
     const Node* product = Read(value, "MatMul");
     if (product == nullptr || product->inputs[0] != value ||
         !TakeOperand(product->inputs[1], kHeadsFirst, layer_.value, layer_.value_depth))
       return false;
-    const Node* transpose = Read(product->outputs[0], "Transpose");
+    value = product->outputs[0];
+    if (search_.Next(value, "QuantizeLinear") != kNoNode && !TakeAnswer(value)) return false;
+    const Node* transpose = Read(value, "Transpose");
     if (transpose == nullptr || transpose->Ints("perm") != kHeadsFirst) return false;
     const Node* reshape = Read(transpose->outputs[0], "Reshape");
     if (reshape == nullptr) return false;
     layer_.output = reshape->outputs[0];
     return Folds(search_.Value(layer_.output), search_.Value(transpose->outputs[0]));
+  }
+
+  // Forward over a QuantizeLinear and DequantizeLinear alike.
+  bool TakeShares(std::string& value) {
+    const Node* there = Read(value, "QuantizeLinear");
+    const Node* back = Read(there->outputs[0], "DequantizeLinear");
+    if (back == nullptr) return false;
+    layer_.shares = search_.QuantizationInto(search_.Producer(there->outputs[0]));
+    value = back->outputs[0];
+    return layer_.shares && layer_.shares == search_.Dequantization(search_.Producer(value));
+  }
+
+  // Forward over a QuantizeLinear.
+  bool TakeAnswer(std::string& value) {
+    const Node* there = Read(value, "QuantizeLinear");
+    value = there->outputs[0];
+    layer_.bytes = search_.QuantizationInto(search_.Producer(value));
+    return layer_.bytes.has_value();
   }
 
   // Whether the mask has one row of places for all heads: [1 or batch, 1, 1 or places, places].

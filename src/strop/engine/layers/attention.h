@@ -13,26 +13,26 @@ namespace strop::engine {
 
 class Search;
 
-// A value of attention: [batch, places, heads · depth] in float32. Where the model quantizes and dequantizes
-// it on the way, its numbers are those that bytes can stand for.
+// A value of attention: [batch, places, heads · depth], float32 or bytes.
 struct AttentionOperand {
   std::string value;
-  std::optional<Quantization> rounded;
+  std::optional<Quantization> bytes;
 };
 
 // Attention of several heads (Vaswani et al., "Attention is all you need", 2017, 3.2), as exporters write it:
 // query, key and value each through Reshape and Transpose, MatMul, a scale, a mask, Softmax, MatMul,
-// Transpose and Reshape.
+// Transpose and Reshape. What goes into a product may be dequantized from bytes, and the answer quantized.
 struct STROP_API AttentionLayer {
   std::vector<size_t> nodes;  // of the graph, in order
   size_t softmax = 0;
   AttentionOperand query, key, value;
-  std::optional<Quantization> rounded;  // of the shares
-  std::string mask;                     // added to the scaled scores; empty: none
+  std::optional<Quantization> shares;  // bytes that they pass through on their way to the product
+  std::string mask;                    // added to the scaled scores; empty: none
   float scale = 1;
   int64_t heads = 0, depth = 0;  // depth: of a head's query and key
   int64_t value_depth = 0;
-  std::string output;  // [batch, places, heads · value_depth]
+  std::string output;                 // [batch, places, heads · value_depth]
+  std::optional<Quantization> bytes;  // of the output; nothing: float32
 };
 
 // Every such attention among the free nodes, which it takes.

@@ -1,7 +1,6 @@
 #include "strop/engine/layers/pool.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "strop/engine/layers/search.h"
@@ -92,18 +91,6 @@ class Match {
   PoolLayer layer_;
 };
 
-// Whether it makes bytes by one positive scale for all.
-bool IsQuantizerIntoBytes(const model::Graph& graph, const Node& node) {
-  if (!node.domain.empty() || node.op != "QuantizeLinear" || node.Int("block_size", 0) != 0) return false;
-  const auto scale = graph.initializers.find(node.inputs[1]);
-  if (scale == graph.initializers.end() || scale->second.dtype() != DType::kF32 ||
-      scale->second.size() != 1 || !(scale->second.As<float>()[0] > 0))
-    return false;
-  if (node.inputs.size() < 3 || node.inputs[2].empty()) return node.Int("output_dtype", 0) == 0;
-  const auto zero = graph.initializers.find(node.inputs[2]);
-  return zero != graph.initializers.end() && IsByte(zero->second.dtype());
-}
-
 }  // namespace
 
 std::vector<PoolLayer> FindPools(Search& search) { return search.TakeAll<Match>(); }
@@ -117,39 +104,6 @@ Layer AsLayer(PoolLayer pool) {
   layer.output = pool.output;
   layer.make = [pool = std::move(pool)](const LayerBuild& build) { return MakePoolStep(build, pool); };
   return layer;
-}
-
-void QuantizeBeforeMaxPools(model::Graph& graph, const std::set<std::string>& kept) {
-  std::map<std::string, std::vector<const Node*>> readers;
-  for (const Node& node : graph.nodes)
-    for (const std::string& value : node.inputs) readers[value].push_back(&node);
-  const auto only_reader = [&](const std::string& value) -> const Node* {
-    const std::vector<const Node*>& own = readers[value];
-    return own.size() == 1 && !kept.contains(value) ? own[0] : nullptr;
-  };
-  std::vector<Node> nodes;
-  for (const Node& node : graph.nodes) {
-    nodes.push_back(node);
-    if (!node.domain.empty() || node.op != "MaxPool" || (node.outputs.size() > 1 && !node.outputs[1].empty()))
-      continue;
-    const Node* const maker = graph.Producer(node.inputs[0]);
-    const Node* const reader = only_reader(node.outputs[0]);
-    if (maker == nullptr || maker->op == "DequantizeLinear" || only_reader(node.inputs[0]) == nullptr ||
-        reader == nullptr || !IsQuantizerIntoBytes(graph, *reader))
-      continue;
-    Node quantizer = *reader, dequantizer;
-    quantizer.name = node.name + "/QuantizeLinear";
-    quantizer.inputs[0] = node.inputs[0];
-    quantizer.outputs = {graph.FreshName(node.outputs[0] + "/quantized")};
-    dequantizer.op = "DequantizeLinear";
-    dequantizer.name = node.name + "/DequantizeLinear";
-    dequantizer.inputs = quantizer.inputs;
-    dequantizer.inputs[0] = quantizer.outputs[0];
-    dequantizer.outputs = {graph.FreshName(node.outputs[0] + "/dequantized")};
-    nodes.back().inputs[0] = dequantizer.outputs[0];
-    nodes.insert(nodes.end() - 1, {std::move(quantizer), std::move(dequantizer)});
-  }
-  graph.nodes = std::move(nodes);
 }
 
 }  // namespace strop::engine

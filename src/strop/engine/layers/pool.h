@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -36,11 +35,5 @@ struct STROP_API PoolLayer {
 STROP_API std::vector<PoolLayer> FindPools(Search& search);
 Layer AsLayer(PoolLayer layer);
 std::unique_ptr<Step> MakePoolStep(const LayerBuild& build, const PoolLayer& layer);
-
-// Where nothing but a QuantizeLinear into bytes reads a MaxPool of floats, the same QuantizeLinear and its
-// way back are put before it too: the greatest byte stands for the greatest number, so that the answer stays,
-// and a quarter of the memory passes by (NaN, which MaxPool passes over, is a byte as others then). No
-// subgraph may read the graph's values.
-STROP_API void QuantizeBeforeMaxPools(model::Graph& graph, const std::set<std::string>& kept);
 
 }  // namespace strop::engine

@@ -205,41 +205,5 @@ TEST(Pool, BetweenConvolutionsKeepsTheirOrder) {
   }
 }
 
-// x -> conv -> Relu -> MaxPool -> p -> QuantizeLinear -> y.
-model::Graph QuantizedBehind() {
-  model::Graph graph = Begun(DType::kF32, {2, 3, 12, 12});
-  graph.initializers["w"] = RandomF32({20, 3, 3, 3}, 1);
-  graph.initializers["scale"] = Values<float>(DType::kF32, {0.01f}, {});
-  graph.initializers["zero"] = Values<int8_t>(DType::kI8, {-128}, {});
-  graph.nodes = {
-      MakeNode("Conv", "conv", {"x", "w"}, {"a"}),
-      MakeNode("Relu", "relu", {"a"}, {"r"}),
-      MakeNode("MaxPool", "pool", {"r"}, {"p"}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}}),
-      MakeNode("QuantizeLinear", "q", {"p", "scale", "zero"}, {"y"}),
-  };
-  End(graph, {"y"});
-  return graph;
-}
-
-TEST(QuantizeBeforeMaxPools, TheGreatestIsOfBytesThatTheLayerBeforeMakes) {
-  model::Graph graph = QuantizedBehind();
-  QuantizeBeforeMaxPools(graph, {"y"});
-  graph.Validate();
-  const std::vector<PoolLayer> layers = Find(graph, {"y"});
-  ASSERT_EQ(layers.size(), 1u);
-  EXPECT_EQ(layers[0].dtype, DType::kI8);
-  EXPECT_EQ(layers[0].output, "y");
-  ExpectAsReference(QuantizedBehind(), {{"x", RandomF32({2, 3, 12, 12}, 3)}}, {.threads = 2}, "bytes");
-}
-
-TEST(QuantizeBeforeMaxPools, WhatIsReadBesidesStaysAsItIs) {
-  for (const char* kept : {"p", "r"}) {
-    model::Graph graph = QuantizedBehind();
-    QuantizeBeforeMaxPools(graph, {"y", kept});
-    EXPECT_EQ(graph.nodes.size(), 4u) << kept;
-    ExpectAsReference(graph, {{"x", RandomF32({2, 3, 12, 12}, 3)}}, {.taps = {kept}}, kept);
-  }
-}
-
 }  // namespace
 }  // namespace strop::engine

@@ -10,6 +10,7 @@ struct WholeVector {
   using Reg = typename V::Reg;
   static Reg Load(const float* p) noexcept { return V::Load(p); }
   static void Store(float* p, Reg x) noexcept { V::Store(p, x); }
+  static void StoreBytes(uint8_t* p, typename V::Int x) noexcept { V::StoreBytes(p, x); }
   static Reg OrElse(Reg x, Reg) noexcept { return x; }
 };
 
@@ -19,6 +20,7 @@ struct PartOfVector {
   int64_t count;
   Reg Load(const float* p) const noexcept { return V::LoadPart(p, count); }
   void Store(float* p, Reg x) const noexcept { V::StorePart(p, count, x); }
+  void StoreBytes(uint8_t* p, typename V::Int x) const noexcept { V::StorePartBytes(p, count, x); }
   // `otherwise` in the lanes beyond the row.
   Reg OrElse(Reg x, Reg otherwise) const noexcept { return V::Select(V::PartMask(count), x, otherwise); }
 };

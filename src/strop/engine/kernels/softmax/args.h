@@ -13,6 +13,13 @@ struct SoftmaxArgs {
   const float* mask = nullptr;  // n, added to every row; -inf: an element of no weight; nullptr: none
   float* y = nullptr;  // rows of n, row stride ldy, any alignment; x itself (ldy = ldx), or apart from it
   int64_t ldy = 0;
+  // Where set, the shares become uint8 or int8 as ElementwiseFunctions::quantize has it, rows of n, row
+  // stride ldb, and y is left with something else.
+  uint8_t* bytes = nullptr;
+  int64_t ldb = 0;
+  bool bytes_signed = false;
+  float bytes_scale = 1;
+  int32_t bytes_zero = 0;
 };
 
 // Checks nothing: the plan above has. Reads and writes nothing outside the rows and columns named.

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "strop/engine/kernels/elementwise/each_vector.h"
+#include "strop/engine/kernels/elementwise/quantize.h"
 #include "strop/engine/kernels/elementwise/vector_math.h"
 #include "strop/engine/kernels/softmax/args.h"
 
@@ -10,8 +11,11 @@ namespace strop::engine {
 
 // Three passes over a row, which the second and third find in L1: the largest element, the powers and their
 // sum, the quotients. What goes into a power is worked out twice, as that is less than to store and load it.
-template <class V, bool kMasked>
-inline void SoftmaxRow(const float* x, float scale, const float* mask, float* y, int64_t n) noexcept {
+//
+// Leaves the powers in y, and calls finish(vector, at, share) with each vector's quotients.
+template <class V, bool kMasked, class Finish>
+inline void SoftmaxRow(const float* x, float scale, const float* mask, float* y, int64_t n,
+                       Finish finish) noexcept {
   using Reg = typename V::Reg;
   const Reg factor = V::Set1(scale), none = V::Set1(-__builtin_inff());
   const auto value = [&](auto vector, int64_t at) {
@@ -35,20 +39,38 @@ inline void SoftmaxRow(const float* x, float scale, const float* mask, float* y,
   const float total = V::SumLanes(V::Add(V::Add(sums[0], sums[1]), V::Add(sums[2], sums[3])));
   const Reg share = V::Set1(1 / total);
   EachVector<V>(
-      n, [&](auto vector, int64_t at, int) { vector.Store(y + at, V::Mul(vector.Load(y + at), share)); });
+      n, [&](auto vector, int64_t at, int) { finish(vector, at, V::Mul(vector.Load(y + at), share)); });
+}
+
+template <class V, class Finish>
+inline void SoftmaxRow(const SoftmaxArgs& args, int64_t row, Finish finish) noexcept {
+  const float* const x = args.x + row * args.ldx;
+  float* const y = args.y + row * args.ldy;
+  if (args.mask == nullptr) {
+    SoftmaxRow<V, false>(x, args.scale, nullptr, y, args.n, finish);
+  } else {
+    SoftmaxRow<V, true>(x, args.scale, args.mask, y, args.n, finish);
+  }
 }
 
 template <class V>
 inline void Softmax(const SoftmaxArgs& args) noexcept {
-  for (int64_t row = 0; row < args.rows; ++row) {
-    const float* x = args.x + row * args.ldx;
-    float* y = args.y + row * args.ldy;
-    if (args.mask == nullptr) {
-      SoftmaxRow<V, false>(x, args.scale, nullptr, y, args.n);
-    } else {
-      SoftmaxRow<V, true>(x, args.scale, args.mask, y, args.n);
+  using Reg = typename V::Reg;
+  if (args.bytes == nullptr) {
+    for (int64_t row = 0; row < args.rows; ++row) {
+      float* const y = args.y + row * args.ldy;
+      SoftmaxRow<V>(args, row, [=](auto vector, int64_t at, Reg share) { vector.Store(y + at, share); });
     }
+    return;
   }
+  VisitQuantize<V>(args.bytes_scale, args.bytes_zero, args.bytes_signed, [&](auto quantize) {
+    for (int64_t row = 0; row < args.rows; ++row) {
+      uint8_t* const bytes = args.bytes + row * args.ldb;
+      SoftmaxRow<V>(args, row, [=](auto vector, int64_t at, Reg share) {
+        vector.StoreBytes(bytes + at, quantize(share));
+      });
+    }
+  });
 }
 
 }  // namespace strop::engine

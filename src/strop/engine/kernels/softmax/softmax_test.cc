@@ -151,6 +151,40 @@ TEST_P(SoftmaxTest, ExtremesAnywhereInARow) {
   Check({0, -80, -87, -88, -104}, 5, 1, nullptr, 0, 0);
 }
 
+// What QuantizeLinear makes of the shares that the kernel answers as floats; of NaN, 0.
+TEST_P(SoftmaxTest, AnswersBytes) {
+  for (const bool is_signed : {false, true}) {
+    for (int64_t n = 1; n <= 70; ++n) {
+      const int64_t rows = 3, stride = n + 2;
+      std::vector<float> x = Random(rows * n, static_cast<uint32_t>(n));
+      if (n % 7 == 0) x[0] = kNan;
+      std::vector<float> y(x.size());
+      std::vector<uint8_t> bytes(static_cast<size_t>(rows * stride), 0xa5);
+      SoftmaxArgs args{rows, n, x.data(), n, 0.5f, nullptr, y.data(), n};
+      GetParam()->run(args);
+      const std::vector<float> shares = y;
+      args.bytes = bytes.data();
+      args.ldb = stride;
+      args.bytes_signed = is_signed;
+      args.bytes_scale = 1.0f / 200;
+      args.bytes_zero = is_signed ? -128 : 3;
+      GetParam()->run(args);
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t i = 0; i < n; ++i) {
+          const float share = shares[static_cast<size_t>(row * n + i)];
+          const int low = is_signed ? -128 : 0;
+          const int rounded = std::isnan(share) ? -args.bytes_zero
+                                                : static_cast<int>(std::nearbyint(share / args.bytes_scale));
+          const int wanted = std::clamp(rounded + args.bytes_zero, low, low + 255);
+          ASSERT_EQ(bytes[static_cast<size_t>(row * stride + i)], static_cast<uint8_t>(wanted))
+              << "n=" << n << " row " << row << " at " << i;
+        }
+        for (int64_t i = n; i < stride; ++i) ASSERT_EQ(bytes[static_cast<size_t>(row * stride + i)], 0xa5);
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SoftmaxTest, testing::ValuesIn([] {
                            std::vector<const SoftmaxKernel*> all;
                            for (const SoftmaxKernel& kernel : SoftmaxKernels()) all.push_back(&kernel);

@@ -1,0 +1,106 @@
+#include "strop/engine/layers/quantize_before.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "strop/engine/layers/against_reference.h"
+
+namespace strop::engine {
+namespace {
+
+using testing::ElementsAre;
+using Ints = std::vector<int64_t>;
+
+// Its input and outputs are given; theirs are what inference says.
+void End(model::Graph& graph, const std::vector<std::string>& outputs) {
+  const std::map<std::string, model::ValueInfo> values = model::InferShapes(graph);
+  for (const std::string& output : outputs) graph.outputs.push_back(values.at(output));
+}
+
+model::Graph Begun(Shape shape) {
+  model::Graph graph;
+  graph.name = "bytes";
+  graph.ir_version = 8;
+  graph.opsets[""] = 22;
+  graph.inputs = {{"x", DType::kF32, shape, std::vector<std::string>(shape.size())}};
+  graph.initializers["scale"] = Values<float>(DType::kF32, {0.01f}, {});
+  graph.initializers["zero"] = Values<int8_t>(DType::kI8, {-128}, {});
+  return graph;
+}
+
+std::vector<std::string> Operators(const model::Graph& graph) {
+  std::vector<std::string> operators;
+  for (const model::Node& node : graph.nodes) operators.push_back(node.op);
+  return operators;
+}
+
+// x -> conv -> Relu -> MaxPool -> p -> QuantizeLinear -> y.
+model::Graph PoolBehind() {
+  model::Graph graph = Begun({2, 3, 12, 12});
+  graph.initializers["w"] = RandomF32({20, 3, 3, 3}, 1);
+  graph.nodes = {
+      MakeNode("Conv", "conv", {"x", "w"}, {"a"}),
+      MakeNode("Relu", "relu", {"a"}, {"r"}),
+      MakeNode("MaxPool", "pool", {"r"}, {"p"}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}}),
+      MakeNode("QuantizeLinear", "q", {"p", "scale", "zero"}, {"y"}),
+  };
+  End(graph, {"y"});
+  return graph;
+}
+
+TEST(QuantizeBefore, TheGreatestIsOfBytesThatTheLayerBeforeMakes) {
+  model::Graph graph = PoolBehind();
+  QuantizeBefore(graph, {"y"});
+  graph.Validate();
+  EXPECT_THAT(Operators(graph),
+              ElementsAre("Conv", "Relu", "QuantizeLinear", "DequantizeLinear", "MaxPool", "QuantizeLinear"));
+  ExpectAsReference(PoolBehind(), {{"x", RandomF32({2, 3, 12, 12}, 3)}}, {.threads = 2}, "bytes");
+}
+
+TEST(QuantizeBefore, APoolThatIsReadBesidesStaysAsItIs) {
+  for (const char* kept : {"p", "r"}) {
+    model::Graph graph = PoolBehind();
+    QuantizeBefore(graph, {"y", kept});
+    EXPECT_EQ(graph.nodes.size(), 4u) << kept;
+    ExpectAsReference(graph, {{"x", RandomF32({2, 3, 12, 12}, 3)}}, {.taps = {kept}}, kept);
+  }
+}
+
+// x -> MatMul -> m -> Reshape -> r -> Transpose -> t -> QuantizeLinear -> y.
+model::Graph MovesBehind() {
+  model::Graph graph = Begun({4, 6, 8});
+  graph.initializers["w"] = RandomF32({8, 10}, 1);
+  graph.initializers["shape"] = Values<int64_t>(DType::kI64, {4, 6, 2, 5}, {4});
+  graph.nodes = {
+      MakeNode("MatMul", "matmul", {"x", "w"}, {"m"}),
+      MakeNode("Reshape", "reshape", {"m", "shape"}, {"r"}),
+      MakeNode("Transpose", "transpose", {"r"}, {"t"}, {{"perm", Ints{0, 2, 1, 3}}}),
+      MakeNode("QuantizeLinear", "q", {"t", "scale", "zero"}, {"y"}),
+  };
+  End(graph, {"y"});
+  return graph;
+}
+
+TEST(QuantizeBefore, MovesAreOfBytes) {
+  model::Graph graph = MovesBehind();
+  QuantizeBefore(graph, {"y"});
+  graph.Validate();
+  EXPECT_THAT(Operators(graph), ElementsAre("MatMul", "QuantizeLinear", "Reshape", "Transpose"));
+  ExpectAsReference(MovesBehind(), {{"x", RandomF32({4, 6, 8}, 3)}}, {.threads = 2}, "bytes");
+}
+
+TEST(QuantizeBefore, OnlyOverMovesThatNothingElseReads) {
+  for (const auto& [kept, operators] : std::map<std::string, std::vector<std::string>>{
+           {"t", {"MatMul", "Reshape", "Transpose", "QuantizeLinear"}},
+           {"r", {"MatMul", "Reshape", "QuantizeLinear", "Transpose"}},
+           {"m", {"MatMul", "QuantizeLinear", "Reshape", "Transpose"}}}) {
+    model::Graph graph = MovesBehind();
+    QuantizeBefore(graph, {"y", kept});
+    EXPECT_EQ(Operators(graph), operators) << kept;
+    ExpectAsReference(graph, {{"x", RandomF32({4, 6, 8}, 3)}},
+                      {.taps = {kept}, .openvino = {kept == "m" ? "4 nodes" : ""}}, kept);
+  }
+}
+
+}  // namespace
+}  // namespace strop::engine
