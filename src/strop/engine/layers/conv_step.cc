@@ -26,6 +26,23 @@ ConvStep::ConvStep(const LayerBuild& build, const ConvLayer& layer)
   if (layer.integers) plan.bits = 8;
 }
 
+Window WindowOf(const ConvLayer& layer, int64_t height, int64_t width) {
+  const model::Window slid =
+      model::SlideWindow(layer.window, {height, width}, {layer.kernel_h, layer.kernel_w});
+  return {height,
+          width,
+          layer.kernel_h,
+          layer.kernel_w,
+          slid.strides[0],
+          slid.strides[1],
+          slid.dilations[0],
+          slid.dilations[1],
+          slid.pads_begin[0],
+          slid.pads_begin[1],
+          slid.output[0],
+          slid.output[1]};
+}
+
 std::byte* ConvStep::Memory::Bytes(int64_t wanted) {
   if (!bytes || static_cast<int64_t>(bytes.bytes()) < wanted) bytes = Tensor::New(DType::kU8, {wanted});
   return static_cast<std::byte*>(bytes.data());
@@ -46,13 +63,8 @@ void ConvStep::Slide(Memory& memory, const Shape& shape) const {
   if (shape.size() != 4 || shape[1] != layer_.channels)
     throw Error(Code::kInvalidArgument, fmt::format("node {} ({}): its input is {}, expected {} channels",
                                                     plan.layer, plan.op, ShapeText(shape), layer_.channels));
-  Window& window = memory.window;
-  if (window.height == shape[2] && window.width == shape[3]) return;
-  const model::Window slid =
-      model::SlideWindow(layer_.window, {shape[2], shape[3]}, {layer_.kernel_h, layer_.kernel_w});
-  window = {shape[2],           shape[3],           layer_.kernel_h,   layer_.kernel_w,
-            slid.strides[0],    slid.strides[1],    slid.dilations[0], slid.dilations[1],
-            slid.pads_begin[0], slid.pads_begin[1], slid.output[0],    slid.output[1]};
+  if (memory.window.height == shape[2] && memory.window.width == shape[3]) return;
+  memory.window = WindowOf(layer_, shape[2], shape[3]);
 }
 
 namespace {

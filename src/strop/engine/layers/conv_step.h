@@ -14,6 +14,9 @@ namespace strop::engine {
 
 constexpr int64_t AlignedBytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
+// Over images of so many pixels. Throws what model::SlideWindow throws.
+Window WindowOf(const ConvLayer& layer, int64_t height, int64_t width);
+
 // What all ways to convolve share: sizes, the window, memory, the end.
 class ConvStep : public Step {
  public:

@@ -1,8 +1,7 @@
 #include <algorithm>
 
-#include "strop/engine/kernels/depthwise/depthwise.h"
 #include "strop/engine/layers/conv_step.h"
-#include "strop/engine/layers/product.h"
+#include "strop/engine/layers/depthwise.h"
 
 namespace strop::engine {
 namespace {
@@ -13,31 +12,10 @@ constexpr int64_t kWorthAThread = 1 << 16;  // multiply-adds
 // Each channel by itself.
 class DepthwiseStep : public ConvStep {
  public:
-  DepthwiseStep(const LayerBuild& build, const ConvLayer& layer) : ConvStep(build, layer) {
-    const Tensor& weights = build.graph.initializers.at(layer.weight);
-    const Tensor bias = Constant(build.graph, layer.bias);
-    if (layer.integers) {
-      const Int8DepthwiseKernel& kernel = PickInt8Depthwise(flags_);
-      const Tensor centred = AsInt8(weights);
-      packed_ =
-          PackInt8Depthwise(centred.As<int8_t>().data(), layer.n, layer.kernel_h, layer.kernel_w, kernel);
-      ProductWeights columns;
-      columns.n = layer.n;
-      columns.bias = bias;
-      columns.clamp = layer.clamp;
-      SetIntegers(columns, build.graph, *layer.integers);
-      columns_ = MakeInt8Columns(columns, packed_.sums);
-      int8_ = kernel.run;
-      plan.kernel = kernel.name;
-      plan.isa = IsaName(kernel.isa);
-    } else {
-      const DepthwiseKernel& kernel = PickDepthwise(flags_);
-      weights_ = PackDepthwise(weights.As<float>().data(), layer.n, layer.kernel_h, layer.kernel_w);
-      if (bias) bias_ = bias.Clone();
-      float_ = kernel.run;
-      plan.kernel = kernel.name;
-      plan.isa = IsaName(kernel.isa);
-    }
+  DepthwiseStep(const LayerBuild& build, const ConvLayer& layer)
+      : ConvStep(build, layer), depthwise_(build.graph, layer, flags_) {
+    plan.kernel = depthwise_.kernel();
+    plan.isa = IsaName(depthwise_.isa());
   }
 
  private:
@@ -68,56 +46,14 @@ class DepthwiseStep : public ConvStep {
         if (plain_ && gathered != image) pixels_.Gather(in[0], image * pixels, pixels, bytes);
         gathered = image;
         void* const c = end_.straight() ? Pixels::Row(out, begin) : bytes + image_bytes;
-        RunRows(w, from, first, count, c);
+        depthwise_.Rows(w, from, first, count, c);
         if (!end_.straight()) end_.Finish(c, begin, count * w.out_w, in, out, bytes + image_bytes + c_bytes);
         row += count;
       }
     });
   }
 
-  // Rows of one image; `to` is the first.
-  void RunRows(const Window& window, const void* image, int64_t first, int64_t count,
-               void* to) const noexcept {
-    const int64_t skipped = first * window.out_w * layer_.n;
-    if (layer_.integers) {
-      Int8DepthwiseArgs args;
-      args.window = window;
-      args.channels = args.in_pixel = args.out_pixel = layer_.n;
-      args.in = static_cast<const uint8_t*>(image);
-      args.is_signed = layer_.integers->input.dtype == DType::kI8;
-      args.in_zero = layer_.integers->input.zero;
-      args.weights = static_cast<const int8_t*>(packed_.weights.data());
-      args.sums = packed_.sums.data();
-      args.scale = columns_.scale.data();
-      args.offset = columns_.offset.data();
-      args.low = columns_.clamp.low;
-      args.high = columns_.clamp.high;
-      args.zero = layer_.integers->output ? layer_.integers->output->zero : 0;
-      args.output = OutputOf(layer_.integers->output);
-      args.out = static_cast<char*>(to) - skipped * static_cast<int64_t>(SizeOf(dtype_));
-      args.row0 = first;
-      args.row1 = first + count;
-      return int8_(args);
-    }
-    DepthwiseArgs args;
-    args.window = window;
-    args.channels = args.in_pixel = args.out_pixel = layer_.n;
-    args.in = static_cast<const float*>(image);
-    args.weights = static_cast<const float*>(weights_.data());
-    args.bias = bias_ ? static_cast<const float*>(bias_.data()) : nullptr;
-    args.low = layer_.clamp.low;
-    args.high = layer_.clamp.high;
-    args.out = static_cast<float*>(to) - skipped;
-    args.row0 = first;
-    args.row1 = first + count;
-    float_(args);
-  }
-
-  Tensor weights_, bias_;
-  PackedInt8Depthwise packed_;
-  Int8ColumnsOf columns_;
-  DepthwiseFn float_ = nullptr;
-  Int8DepthwiseFn int8_ = nullptr;
+  const Depthwise depthwise_;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "strop/engine/layers/move.h"
 #include "strop/engine/layers/pool.h"
 #include "strop/engine/layers/search.h"
+#include "strop/engine/layers/separable.h"
 #include "strop/model/subgraph.h"
 
 namespace strop::engine {
@@ -82,7 +83,10 @@ std::vector<Layer> FindLayers(const Graph& graph, const std::map<std::string, Va
   Search search(graph, values, kept);
   for (AttentionLayer& attention : FindAttention(search)) layers.push_back(AsLayer(std::move(attention)));
   for (DenseLayer& dense : FindDense(search)) layers.push_back(AsLayer(std::move(dense)));
-  for (ConvLayer& conv : FindConv(search)) layers.push_back(AsLayer(std::move(conv)));
+  std::vector<ConvLayer> convs = FindConv(search);
+  for (SeparableLayer& separable : JoinSeparable(search, convs))
+    layers.push_back(AsLayer(std::move(separable)));
+  for (ConvLayer& conv : convs) layers.push_back(AsLayer(std::move(conv)));
   for (PoolLayer& pool : FindPools(search)) layers.push_back(AsLayer(std::move(pool)));
   // Before the chains, which would take the quantizers around what moves.
   std::vector<Candidate> candidates = FindMoves(search);
