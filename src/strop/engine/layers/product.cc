@@ -78,7 +78,7 @@ class Int8Product : public Product {
     args.m = m;
     args.lda = k_;
     args.a = static_cast<const uint8_t*>(a);
-    kernel.run(Int8GemmBlock(args, kernel.tile, grid, index));
+    kernel.run(Int8GemmBlock(args, kernel, grid, index));
   }
   void MultiplyImage(const ImageRows& rows, void* c) const noexcept override {
     Int8GemmArgs args = Args(c);
@@ -103,8 +103,11 @@ class Int8Product : public Product {
     args.is_signed = input_.dtype == DType::kI8;
     args.sums = packed_.sums.data();
     args.b = static_cast<const int8_t*>(packed_.panels.data());
-    args.outliers = packed_.outliers.data();
-    args.outlier_begin = packed_.outlier_begin.empty() ? nullptr : packed_.outlier_begin.data();
+    if (!packed_.rest_begin.empty()) {
+      args.rests = static_cast<const int8_t*>(packed_.rests.data());
+      args.rest_row = packed_.rest_row.data();
+      args.rest_begin = packed_.rest_begin.data();
+    }
     args.correction = columns_.correction.data();
     args.scale = columns_.scale.data();
     args.offset = columns_.offset.data();

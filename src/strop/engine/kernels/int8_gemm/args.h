@@ -6,13 +6,6 @@
 
 namespace strop::engine {
 
-// A weight of a pair that could saturate: what was taken off it, to be multiplied apart.
-struct Int8Outlier {
-  int32_t k;       // row of b
-  int16_t column;  // within the panel
-  int16_t rest;
-};
-
 enum class Int8Output { kS32, kF32, kU8, kS8 };
 
 // sum = a · b + correction, exact in 32 bits (wrapping beyond them); then by `output`
@@ -34,15 +27,16 @@ struct Int8GemmArgs {
   const int64_t* tap_offset = nullptr;
   bool is_signed = false;     // a holds int8, else uint8
   const int8_t* b = nullptr;  // PackInt8Weights for the kernel; 64-byte aligned
-  // Of all columns' panels; panel p has outliers[outlier_begin[p]] up to outliers[outlier_begin[p + 1]].
-  const Int8Outlier* outliers = nullptr;
-  const int64_t* outlier_begin = nullptr;  // nullptr: there are none
-  const int32_t* sums = nullptr;           // n, of the columns of b; only where a is signed
-  const int32_t* correction = nullptr;     // n; nullptr: 0
-  const float* scale = nullptr;            // n; not for kS32
-  const float* offset = nullptr;           // n; not for kS32
-  Clamp clamp{};                           // not for kS32
-  int32_t zero = 0;                        // of kU8 and kS8
+  // The rests of PackedInt8Weights, of the columns from b's first on.
+  const int8_t* rests = nullptr;  // 64-byte aligned
+  const int32_t* rest_row = nullptr;
+  const int64_t* rest_begin = nullptr;  // nullptr: there are none
+  const int32_t* sums = nullptr;        // n, of the columns of b; only where a is signed
+  const int32_t* correction = nullptr;  // n; nullptr: 0
+  const float* scale = nullptr;         // n; not for kS32
+  const float* offset = nullptr;        // n; not for kS32
+  Clamp clamp{};                        // not for kS32
+  int32_t zero = 0;                     // of kU8 and kS8
   Int8Output output = Int8Output::kS32;
   void* c = nullptr;  // m rows of n elements, row stride ldc elements, any alignment; apart from a
   int64_t ldc = 0;

@@ -6,8 +6,8 @@ namespace strop::engine {
 namespace {
 
 constexpr Int8GemmKernel kKernels[] = {
-#define STROP_INT8_GEMM_KERNEL(name, isa, gemv, saturates, mr, nr) \
-  {#name, Isa::isa, saturates, {gemv, mr, nr}, Isa::isa == Isa::kAmx ? 64 : 4, name},
+#define STROP_INT8_GEMM_KERNEL(name, isa, gemv, rest_lanes, mr, nr) \
+  {#name, Isa::isa, rest_lanes, {gemv, mr, nr}, Isa::isa == Isa::kAmx ? 64 : 4, name},
 #include "strop/engine/kernels/int8_gemm/kernels.inc"
 #undef STROP_INT8_GEMM_KERNEL
 };
@@ -39,15 +39,15 @@ const Int8GemmKernel& PickInt8Gemm(const GemmShape& shape, const CpuFlags& flags
   return *best;
 }
 
-Int8GemmArgs Int8GemmBlock(const Int8GemmArgs& whole, const GemmTiling& tile, const GemmGrid& grid,
+Int8GemmArgs Int8GemmBlock(const Int8GemmArgs& whole, const Int8GemmKernel& kernel, const GemmGrid& grid,
                            int64_t index) noexcept {
-  const GemmPart part = PartOfGrid({whole.m, whole.n, whole.k}, tile, grid, index);
+  const GemmPart part = PartOfGrid({whole.m, whole.n, whole.k}, kernel.tile, grid, index);
   Int8GemmArgs block = whole;
   block.m = part.m1 - part.m0;
   block.n = part.n1 - part.n0;
   block.a += part.m0 * whole.lda;
   block.b += part.n0 * ((whole.k + 3) / 4 * 4);
-  if (block.outlier_begin != nullptr) block.outlier_begin += part.n0 / tile.nr;
+  if (block.rest_begin != nullptr) block.rest_begin += part.n0 / kernel.rest_lanes;
   if (block.sums != nullptr) block.sums += part.n0;
   if (block.correction != nullptr) block.correction += part.n0;
   if (block.scale != nullptr) block.scale += part.n0;

@@ -17,7 +17,9 @@ namespace strop::engine {
 struct STROP_API Int8GemmKernel {
   std::string_view name;  // gemm_u8s8_6x64_avx512vnni: types, tile, instruction set
   Isa isa;
-  bool saturates;   // adds pairs of products in 16 bits, so that outliers must be parted from the weights
+  // Columns of a vector of a kernel that adds pairs of products in 16 bits, so that rests must be taken off
+  // the weights; else 0.
+  int64_t rest_lanes;
   GemmTiling tile;  // nr is also that of a panel of packed weights
   int64_t depth;    // what the parts of a row are multiples of
   Int8GemmFn run;
@@ -36,20 +38,22 @@ inline constexpr int64_t kMostInt8Depth = 65'793;
 // Weights as a kernel reads them: panels of nr columns in groups of four rows, [panels, k / 4, nr, 4] with k
 // and n padded with zeros. For a kernel that saturates, no pair of neighbouring rows can exceed 16 bits with
 // any unsigned bytes: its positive weights add up to at most 128, its negative ones to at least -128
-// (255 · 128 < 2^15). What that takes off a weight is an outlier.
+// (255 · 128 < 2^15). What that takes off the weights of a group in rest_lanes columns is a vector more,
+// [rest_lanes, 4], for the same bytes of a. Each rest_lanes columns have a list of them in order of rows.
 struct STROP_API PackedInt8Weights {
   int64_t n = 0, k = 0;
   Tensor panels;
-  std::vector<int32_t> sums;  // of each column
-  std::vector<Int8Outlier> outliers;
-  std::vector<int64_t> outlier_begin;  // of each panel, and the end; empty: no outliers
+  std::vector<int32_t> sums;        // of each column
+  Tensor rests;                     // [vectors, rest_lanes, 4]
+  std::vector<int32_t> rest_row;    // of b, at which each begins; a list ends in one beyond all, of zeros
+  std::vector<int64_t> rest_begin;  // of each rest_lanes columns; empty: no rests
 };
 // From row-major b of [k, n], or [n, k] when transposed.
 STROP_API PackedInt8Weights PackInt8Weights(const int8_t* b, int64_t n, int64_t k, bool transposed,
                                             const Int8GemmKernel& kernel);
 
 // The arguments of block `index` of the grid; m or n may be 0 for the last ones.
-STROP_API Int8GemmArgs Int8GemmBlock(const Int8GemmArgs& whole, const GemmTiling& tile, const GemmGrid& grid,
-                                     int64_t index) noexcept;
+STROP_API Int8GemmArgs Int8GemmBlock(const Int8GemmArgs& whole, const Int8GemmKernel& kernel,
+                                     const GemmGrid& grid, int64_t index) noexcept;
 
 }  // namespace strop::engine

@@ -7,7 +7,9 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -59,6 +61,12 @@ Operands Make(const Case& test, uint32_t seed) {
   return o;
 }
 
+void Normal(std::vector<int8_t>& weights, double deviation) {
+  std::mt19937 generator(3);
+  std::normal_distribution<double> normal(0, deviation);
+  for (int8_t& weight : weights) weight = static_cast<int8_t>(std::clamp(normal(generator), -128.0, 127.0));
+}
+
 Int8GemmArgs ArgsOf(const Case& test, Operands& o, const PackedInt8Weights& packed) {
   Int8GemmArgs args;
   args.m = test.shape.m;
@@ -69,8 +77,11 @@ Int8GemmArgs ArgsOf(const Case& test, Operands& o, const PackedInt8Weights& pack
   args.is_signed = test.is_signed;
   args.sums = packed.sums.data();
   args.b = packed.panels.As<int8_t>().data();
-  args.outliers = packed.outliers.data();
-  args.outlier_begin = packed.outlier_begin.empty() ? nullptr : packed.outlier_begin.data();
+  if (!packed.rest_begin.empty()) {
+    args.rests = packed.rests.As<int8_t>().data();
+    args.rest_row = packed.rest_row.data();
+    args.rest_begin = packed.rest_begin.data();
+  }
   args.correction = o.correction.data();
   args.scale = o.scale.data();
   args.offset = o.offset.data();
@@ -87,7 +98,7 @@ void Compute(const Int8GemmKernel& kernel, const Case& test, Operands& o, const 
       PackInt8Weights(o.b.data(), test.shape.n, test.shape.k, test.transposed, kernel);
   const Int8GemmArgs args = ArgsOf(test, o, packed);
   for (int64_t index = 0; index < grid.rows * grid.columns; ++index)
-    kernel.run(Int8GemmBlock(args, kernel.tile, grid, index));
+    kernel.run(Int8GemmBlock(args, kernel, grid, index));
 }
 
 int32_t Sum(const Case& test, const Operands& o, int64_t row, int64_t column) {
@@ -201,6 +212,37 @@ TEST_P(Int8GemmKernelTest, TheLargestBytesDoNotSaturate) {
   }
 }
 
+// As layers are: some vectors of columns have rests in some groups, some have none.
+TEST_P(Int8GemmKernelTest, NormalWeightsDoNotSaturate) {
+  for (const double deviation : {25.0, 38.0, 60.0}) {
+    for (const auto& [n, k] : {std::pair{3, 301}, {70, 64}, {131, 129}, {200, 50}}) {
+      Case test{.shape = {GetParam()->tile.mr + 3, n, k}, .is_signed = n % 2 == 0};
+      Operands o = Make(test, 1);
+      Normal(o.b, deviation);
+      for (size_t i = 0; i < o.a.size(); i += 3) o.a[i] = test.is_signed ? 127 : 255;
+      Compute(*GetParam(), test, o);
+      ExpectTheNaiveBits(test, o, std::string(GetParam()->name));
+    }
+  }
+}
+
+TEST_P(Int8GemmKernelTest, OnePairAnywhereDoesNotSaturate) {
+  for (const int64_t k : {2, 3, 7, 18, 32}) {
+    for (int64_t pair = 0; pair + 1 < k; pair += 2) {
+      for (const int64_t column : {0, 7, 8, 16, 37, 69}) {
+        Case test{.shape = {GetParam()->tile.mr, 70, k}};
+        Operands o = Make(test, 1);
+        std::fill(o.a.begin(), o.a.end(), uint8_t{255});
+        std::fill(o.b.begin(), o.b.end(), int8_t{1});
+        const auto weight = static_cast<int8_t>(column % 2 == 0 ? 127 : -128);
+        for (const int64_t row : {pair, pair + 1}) o.b[static_cast<size_t>(row * 70 + column)] = weight;
+        Compute(*GetParam(), test, o);
+        ExpectTheNaiveBits(test, o, std::string(GetParam()->name));
+      }
+    }
+  }
+}
+
 TEST_P(Int8GemmKernelTest, TiesGoToTheEvenAndWhatIsBeyondSaturates) {
   // 1 · 1 + correction is the sum; half of it is the answer.
   Case test{.shape = {1, 9, 1}, .output = Int8Output::kU8, .zero = 10};
@@ -246,6 +288,7 @@ TEST_P(Int8GemmKernelTest, RowsInAnImageAreReadWhereTheyAre) {
         const int64_t depth = (3 * channels + kernel.depth - 1) / kernel.depth * kernel.depth;
         Case test{.shape = {rows * run, n, 3 * depth}, .is_signed = stride == 2, .output = Int8Output::kU8};
         Operands o = Make(test, static_cast<uint32_t>(run));
+        if (run % 2 == 0) Normal(o.b, 38);
         for (int64_t k = 0; k < 3 * depth; ++k)
           if (k % depth >= 3 * channels)
             std::fill_n(o.b.begin() + static_cast<std::ptrdiff_t>(k * n), n, int8_t{0});
@@ -327,18 +370,26 @@ TEST(PackInt8Weights, NoPairOfASaturatingKernelExceeds16Bits) {
     const PackedInt8Weights packed = PackInt8Weights(b.data(), n, k, false, kernel);
     const auto bytes = packed.panels.As<int8_t>();
     std::vector<int> whole(bytes.begin(), bytes.end());
-    for (size_t pair = 0; kernel.saturates && pair < bytes.size(); pair += 2) {
-      const int first = bytes[pair], second = bytes[pair + 1];
-      ASSERT_LE(255 * (std::max(first, 0) + std::max(second, 0)), 32767);
-      ASSERT_GE(255 * (std::min(first, 0) + std::min(second, 0)), -32768);
-    }
-    EXPECT_EQ(packed.outliers.empty(), !kernel.saturates) << kernel.name;
-    const int64_t groups = (k + 3) / 4, nr = kernel.tile.nr;
-    for (size_t p = 0; p + 1 < packed.outlier_begin.size(); ++p) {
-      for (int64_t at = packed.outlier_begin[p]; at < packed.outlier_begin[p + 1]; ++at) {
-        const Int8Outlier& outlier = packed.outliers[static_cast<size_t>(at)];
-        const int64_t group = (static_cast<int64_t>(p) * groups + outlier.k / 4) * nr + outlier.column;
-        whole[static_cast<size_t>(group * 4 + outlier.k % 4)] += outlier.rest;
+    EXPECT_EQ(packed.rest_begin.empty(), kernel.rest_lanes == 0) << kernel.name;
+    const int64_t groups = (k + 3) / 4, nr = kernel.tile.nr, lanes = kernel.rest_lanes;
+    const auto expect_safe = [&](std::span<const int8_t> weights) {
+      for (size_t pair = 0; lanes != 0 && pair < weights.size(); pair += 2) {
+        const int first = weights[pair], second = weights[pair + 1];
+        ASSERT_LE(255 * (std::max(first, 0) + std::max(second, 0)), 32767);
+        ASSERT_GE(255 * (std::min(first, 0) + std::min(second, 0)), -32768);
+      }
+    };
+    expect_safe(bytes);
+    if (lanes != 0) expect_safe(packed.rests.As<int8_t>());
+    for (size_t list = 0; list < packed.rest_begin.size(); ++list) {
+      const int64_t column = static_cast<int64_t>(list) * lanes;
+      int32_t before = -1;
+      for (auto at = static_cast<size_t>(packed.rest_begin[list]); packed.rest_row[at] < k; ++at) {
+        const int32_t row = packed.rest_row[at];
+        ASSERT_GT(row, std::exchange(before, row));
+        const auto group = static_cast<size_t>((column / nr * groups + row / 4) * nr + column % nr);
+        for (size_t i = 0; i < static_cast<size_t>(4 * lanes); ++i)
+          whole[group * 4 + i] += packed.rests.As<int8_t>()[at * static_cast<size_t>(4 * lanes) + i];
       }
     }
     for (int64_t row = 0; row < k; ++row) {

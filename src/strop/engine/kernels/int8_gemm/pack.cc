@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <limits>
 #include <utility>
+#include <vector>
 
 #include "strop/engine/kernels/int8_gemm/int8_gemm.h"
 
@@ -9,7 +11,8 @@ namespace {
 constexpr int64_t kGroup = 4;
 constexpr int kMostOfPair = 128;
 
-// Takes of a pair of weights what could exceed 16 bits; answers what was taken of each.
+// Takes off a pair of weights what could exceed 16 bits, -128 up to 126, all of it off the larger; answers
+// what was taken off each.
 std::pair<int, int> Relieve(int8_t& first, int8_t& second) {
   std::pair<int, int> rest{0, 0};
   for (const int sign : {1, -1}) {
@@ -24,21 +27,45 @@ std::pair<int, int> Relieve(int8_t& first, int8_t& second) {
   return rest;
 }
 
-// In one panel; its outliers follow those of the panels before.
-void PartOutliers(int8_t* panel, int64_t groups, int64_t nr, PackedInt8Weights& packed) {
+// From the weights of `lanes` columns, the groups of which lie `stride` bytes apart; makes their list.
+void TakeRests(int8_t* vector, int64_t groups, int64_t stride, int64_t lanes, PackedInt8Weights& packed,
+               std::vector<int8_t>& rests) {
+  packed.rest_begin.push_back(static_cast<int64_t>(packed.rest_row.size()));
+  std::vector<int8_t> rest(static_cast<size_t>(lanes * kGroup));
   for (int64_t group = 0; group < groups; ++group) {
-    for (int64_t column = 0; column < nr; ++column) {
-      int8_t* four = panel + (group * nr + column) * kGroup;
-      for (int pair = 0; pair < kGroup; pair += 2) {
-        const auto [first, second] = Relieve(four[pair], four[pair + 1]);
-        const auto k = static_cast<int32_t>(group * kGroup + pair);
-        if (first != 0)
-          packed.outliers.push_back({k, static_cast<int16_t>(column), static_cast<int16_t>(first)});
-        if (second != 0)
-          packed.outliers.push_back({k + 1, static_cast<int16_t>(column), static_cast<int16_t>(second)});
-      }
+    int8_t* const weights = vector + group * stride;
+    bool any = false;
+    for (size_t pair = 0; pair < rest.size(); pair += 2) {
+      // One of the two at most, so that a pair of rests is safe too.
+      const auto [first, second] = Relieve(weights[pair], weights[pair + 1]);
+      rest[pair] = static_cast<int8_t>(first);
+      rest[pair + 1] = static_cast<int8_t>(second);
+      any = any || first != 0 || second != 0;
     }
+    if (!any) continue;
+    packed.rest_row.push_back(static_cast<int32_t>(group * kGroup));
+    rests.insert(rests.end(), rest.begin(), rest.end());
   }
+  packed.rest_row.push_back(std::numeric_limits<int32_t>::max());
+  rests.insert(rests.end(), rest.size(), int8_t{0});
+}
+
+// From all weights.
+void TakeRests(int64_t panels, int64_t groups, int64_t nr, int64_t lanes, PackedInt8Weights& packed) {
+  const auto bytes = packed.panels.As<int8_t>();
+  const int64_t stride = nr * kGroup;
+  std::vector<int8_t> rests;
+  for (int64_t panel = 0; panel < panels; ++panel)
+    for (int64_t column = 0; column < nr; column += lanes)
+      TakeRests(bytes.data() + panel * groups * stride + column * kGroup, groups, stride, lanes, packed,
+                rests);
+  if (packed.rest_row.size() == packed.rest_begin.size()) {  // lists of no more than their ends
+    packed.rest_row.clear();
+    packed.rest_begin.clear();
+    return;
+  }
+  packed.rests = Tensor::New(DType::kI8, {static_cast<int64_t>(packed.rest_row.size()), lanes, kGroup});
+  std::copy(rests.begin(), rests.end(), packed.rests.As<int8_t>().begin());
 }
 
 }  // namespace
@@ -46,7 +73,7 @@ void PartOutliers(int8_t* panel, int64_t groups, int64_t nr, PackedInt8Weights& 
 PackedInt8Weights PackInt8Weights(const int8_t* b, int64_t n, int64_t k, bool transposed,
                                   const Int8GemmKernel& kernel) {
   const int64_t nr = kernel.tile.nr, panels = (n + nr - 1) / nr, groups = (k + kGroup - 1) / kGroup;
-  PackedInt8Weights packed{n, k, Tensor::New(DType::kI8, {panels, groups, nr, kGroup}), {}, {}, {}};
+  PackedInt8Weights packed{n, k, Tensor::New(DType::kI8, {panels, groups, nr, kGroup}), {}, {}, {}, {}};
   const auto bytes = packed.panels.As<int8_t>();
   std::fill(bytes.begin(), bytes.end(), int8_t{0});
   packed.sums.assign(static_cast<size_t>(n), 0);
@@ -58,13 +85,7 @@ PackedInt8Weights PackInt8Weights(const int8_t* b, int64_t n, int64_t k, bool tr
       packed.sums[static_cast<size_t>(column)] += weight;
     }
   }
-  if (!kernel.saturates) return packed;
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    packed.outlier_begin.push_back(static_cast<int64_t>(packed.outliers.size()));
-    PartOutliers(bytes.data() + panel * groups * nr * kGroup, groups, nr, packed);
-  }
-  packed.outlier_begin.push_back(static_cast<int64_t>(packed.outliers.size()));
-  if (packed.outliers.empty()) packed.outlier_begin.clear();
+  if (kernel.rest_lanes != 0) TakeRests(panels, groups, nr, kernel.rest_lanes, packed);
   return packed;
 }
 

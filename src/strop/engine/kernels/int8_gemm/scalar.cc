@@ -7,6 +7,7 @@ namespace {
 struct Lane {
   using Reg = uint32_t;
   static constexpr int64_t kWidth = 1;
+  static constexpr bool kPairs = false;
   static Reg Zero() noexcept { return 0; }
   static Reg Set1(uint32_t x) noexcept { return x; }
   static Reg Load(const int8_t* p) noexcept {

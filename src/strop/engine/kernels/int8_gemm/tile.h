@@ -7,22 +7,22 @@
 
 // The one shape of every integer GEMM kernel, over a vector type V of the ISA file. Of kWidth lanes of 32
 // bits: Reg, Set1, Zero, Load (four bytes a lane), LoadSums, StoreSums, Xor, Add, and Dot(sum, a, b), which
-// adds to each lane the four products of a's unsigned with b's signed bytes. Of floats: Float, SetFloat,
-// LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min, and Round (to the nearest even; what 32 bits do
-// not hold is their lowest number, as cvtps2dq has it). StorePart of sums or floats stores the first n lanes.
-// StoreBytes<NV, kSigned> stores the first n columns of 4 / NV rows of NV vectors as bytes, `zero` added,
-// both steps saturated. V lies in the ISA file's unnamed namespace and is a parameter of every function, so
-// that each file keeps its own instances.
+// adds to each lane the four products of a's unsigned with b's signed bytes; kPairs where it adds pairs of
+// them in 16 bits. Of floats: Float, SetFloat, LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min,
+// and Round (to the nearest even; what 32 bits do not hold is their lowest number, as cvtps2dq has it).
+// StorePart of sums or floats stores the first n lanes. StoreBytes<NV, kSigned> stores the first n columns of
+// 4 / NV rows of NV vectors as bytes, `zero` added, both steps saturated. V lies in the ISA file's unnamed
+// namespace and is a parameter of every function, so that each file keeps its own instances.
 //
 // b lies in panels of nr columns, each in groups of four rows: [panel][k / 4][nr][4].
 namespace strop::engine {
 
 inline constexpr int kInt8Group = 4;
 
-// sums[R][nr] = start + a[R × k] · panel of g, for the first NV vectors of columns. U independent sums along
-// k hide the latency of the products where R · NV alone are too few.
+// sums[R][nr] = start + a[R × k] · panel of g from column col on, for the first NV vectors of columns. U
+// independent sums along k hide the latency of the products where R · NV alone are too few.
 template <class V, int R, int NV, int U, bool kFlip>
-inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* panel, int64_t nr,
+inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* panel, int64_t nr, int64_t col,
                      const int32_t* start, int32_t* sums) noexcept {
   using Reg = typename V::Reg;
   const Reg flips = V::Set1(0x80808080);
@@ -35,18 +35,39 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
       for (int v = 0; v < NV; ++v) sum[u][i][v] = u == 0 ? V::LoadSums(start + v * V::kWidth) : V::Zero();
     }
   }
+  const auto broadcast_of = [&](const uint8_t* bytes) {
+    uint32_t four;
+    std::memcpy(&four, bytes, sizeof four);
+    // An exclusive or for four products each would take a fifth of the ports that multiply.
+    return kFlip ? V::Xor(V::Set1(four), flips) : V::Set1(four);
+  };
   const auto step = [&](const uint8_t* rows, int64_t stride, const int8_t* weights, int u) {
     Reg b[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) b[v] = V::Load(weights + v * V::kWidth * kInt8Group);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
-      uint32_t four;
-      std::memcpy(&four, rows + i * stride, sizeof four);
-      // An exclusive or for four products each would take a fifth of the ports that multiply.
-      const Reg broadcast = kFlip ? V::Xor(V::Set1(four), flips) : V::Set1(four);
+      const Reg broadcast = broadcast_of(rows + i * stride);
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) sum[u][i][v] = V::Dot(sum[u][i][v], broadcast, b[v]);
+    }
+  };
+  // Those of the rows of b below `end`; `rows` are the bytes of a for row `begin`.
+  int64_t rest[NV] = {};
+  const bool has_rests = V::kPairs && g.rest_begin != nullptr;
+  for (int v = 0; has_rests && v < NV; ++v) rest[v] = g.rest_begin[col / V::kWidth + v];
+  const auto add_rests = [&](const uint8_t* rows, int64_t stride, int64_t begin, int64_t end) {
+    if (!has_rests) return;
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) {
+      int64_t at = rest[v];
+      for (; g.rest_row[at] < end; ++at) {
+        const Reg b = V::Load(g.rests + at * V::kWidth * kInt8Group);
+        const uint8_t* const bytes = rows + g.rest_row[at] - begin;
+#pragma GCC unroll 16
+        for (int i = 0; i < R; ++i) sum[0][i][v] = V::Dot(sum[0][i][v], broadcast_of(bytes + i * stride), b);
+      }
+      rest[v] = at;
     }
   };
   const int64_t depth = g.tap_depth == 0 ? g.k : g.tap_depth, groups = depth / kInt8Group;
@@ -61,6 +82,7 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
     }
     for (; group < groups; ++group)
       step(part + group * kInt8Group, g.lda, panel + group * nr * kInt8Group, 0);
+    add_rests(part, g.lda, done, done + groups * kInt8Group);
   }
   // Of one part alone.
   if (const int64_t left = g.k % kInt8Group; left > 0) {
@@ -68,6 +90,7 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
     for (int i = 0; i < R; ++i)
       std::memcpy(last + i * kInt8Group, a + i * g.lda + groups * kInt8Group, static_cast<size_t>(left));
     step(last, kInt8Group, panel, 0);
+    add_rests(last, kInt8Group, groups * kInt8Group, g.k);
   }
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
@@ -195,31 +218,6 @@ template <class V, int kNr, int NV>
   finish(Int8FinishBytes<V, kNr, NV, true, false>);
 }
 
-// What the outliers of a panel add to the sums of `rows` rows.
-template <class V>
-inline void AddOutliers(const Int8GemmArgs& g, int64_t panel, int64_t row, int64_t rows, int64_t nr,
-                        int32_t* sums) noexcept {
-  const uint8_t flip = g.is_signed ? 0x80 : 0;
-  const int64_t depth = g.tap_depth == 0 ? g.k : g.tap_depth;
-  const int64_t* offset = g.tap_offset;
-  const uint8_t* first = g.a + row * g.lda;  // of the part that `end` ends, less where in the row it begins
-  if (offset != nullptr) first += *offset++;
-  int64_t end = depth;
-  for (int64_t at = g.outlier_begin[panel]; at < g.outlier_begin[panel + 1]; ++at) {
-    const Int8Outlier& outlier = g.outliers[at];  // in order of k
-    for (; offset != nullptr && outlier.k >= end; end += depth) {
-      first += offset[0] - offset[-1] - depth;
-      ++offset;
-    }
-    const uint8_t* a = first + outlier.k;
-    int32_t* sum = sums + outlier.column;
-    for (int64_t i = 0; i < rows; ++i) {
-      const int32_t product = static_cast<uint8_t>(a[i * g.lda] ^ flip) * outlier.rest;
-      sum[i * nr] = static_cast<int32_t>(static_cast<uint32_t>(sum[i * nr]) + static_cast<uint32_t>(product));
-    }
-  }
-}
-
 // One tile of rows from `row` on, the last one over rows that the one before has done; answers how many rows
 // are done then. Fewer rows than a tile's take one of half as many.
 template <class V, int kNr, int R, int NV, bool kFlip>
@@ -234,8 +232,7 @@ inline int64_t Int8Rows(const Int8GemmArgs& g, const Int8Columns<V, kNr>& column
   constexpr int64_t kTogether = NV >= 3 ? 1 : 4 / NV, kSumRows = (R + kTogether - 1) / kTogether * kTogether;
   alignas(64) int32_t sums[kSumRows * kNr];
   for (int64_t i = int64_t{R} * kNr; i < kSumRows * kNr; ++i) sums[i] = 0;
-  Int8Tile<V, R, NV, kSums, kFlip>(g, g.a + first * g.lda, panel, kNr, columns.correction, sums);
-  if (g.outlier_begin != nullptr) AddOutliers<V>(g, col / kNr, first, R, kNr, sums);
+  Int8Tile<V, R, NV, kSums, kFlip>(g, g.a + first * g.lda, panel, kNr, col, columns.correction, sums);
   Int8Finish<V, kNr, NV>(g, columns, sums, first, R, col, n);
   return first + R;
 }

@@ -7,6 +7,7 @@ namespace {
 
 // Where rows are too few for a tile.
 struct Zmm : ZmmLanes {
+  static constexpr bool kPairs = false;
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept { return _mm512_dpbusd_epi32(sum, a, b); }
 };
 

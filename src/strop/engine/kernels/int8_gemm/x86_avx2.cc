@@ -18,7 +18,7 @@ struct Ymm {
   static void StoreSums(int32_t* p, Reg x) noexcept { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
   static Reg Xor(Reg a, Reg b) noexcept { return _mm256_xor_si256(a, b); }
   static Reg Add(Reg a, Reg b) noexcept { return _mm256_add_epi32(a, b); }
-  // Pairs that 16 bits do not hold were parted at packing.
+  static constexpr bool kPairs = true;  // of which none exceeds 16 bits: see PackedInt8Weights
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
     const Reg pairs = _mm256_maddubs_epi16(a, b);
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

@@ -6,7 +6,7 @@ namespace strop::engine {
 namespace {
 
 struct Zmm : ZmmLanes {
-  // Pairs that 16 bits do not hold were parted at packing.
+  static constexpr bool kPairs = true;  // of which none exceeds 16 bits: see PackedInt8Weights
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
     const Reg pairs = _mm512_maddubs_epi16(a, b);
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));

@@ -6,6 +6,7 @@ namespace strop::engine {
 namespace {
 
 struct Zmm : ZmmLanes {
+  static constexpr bool kPairs = false;
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept { return _mm512_dpbusd_epi32(sum, a, b); }
 };
 
