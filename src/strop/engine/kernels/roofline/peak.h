@@ -25,4 +25,24 @@ inline float Peak(int64_t steps) noexcept {
   return total;
 }
 
+// The same of bytes, over a V (Reg, Set1, Dot, Sum, Opaque).
+template <class V>
+inline float PeakInt8(int64_t steps) noexcept {
+  typename V::Reg sums[kPeakSums];
+  typename V::Reg a = V::Set1(kPeakA), b = V::Set1(kPeakB);
+#pragma GCC unroll 16
+  for (int i = 0; i < kPeakSums; ++i) sums[i] = V::Set1(0);
+  for (int64_t step = 0; step < steps; ++step) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kPeakSums; ++i) {
+      // Each time anew: where a product is of several instructions, all but the last would be shared.
+      V::Opaque(a);
+      sums[i] = V::Dot(sums[i], a, b);
+    }
+  }
+  float total = 0;
+  for (int i = 0; i < kPeakSums; ++i) total += V::Sum(sums[i]);
+  return total;
+}
+
 }  // namespace strop::engine

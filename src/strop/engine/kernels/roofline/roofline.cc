@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -46,33 +47,48 @@ double BestRate(int threads, double units, Work work) {
   return best;
 }
 
-struct PeakKernel {
-  PeakFn run;
-  int lanes;
+constexpr int64_t kSteps = 200'000;
+
+// Lowest instruction set first.
+constexpr PeakKernel kPeakF32[] = {
+    {Isa::kScalar, peak_f32_scalar, kPeakSums, kSteps},
+#if defined(__x86_64__)
+    {Isa::kAvx2, peak_f32_avx2, kPeakSums * 8, kSteps},
+    {Isa::kAvx512, peak_f32_avx512, kPeakSums * 16, kSteps},
+#endif
+};
+constexpr PeakKernel kPeakInt8[] = {
+    {Isa::kScalar, peak_int8_scalar, kPeakSums, kSteps},
+#if defined(__x86_64__)
+    {Isa::kAvx2, peak_int8_avx2, kPeakSums * 32, kSteps},
+    {Isa::kAvx512, peak_int8_avx512, kPeakSums * 64, kSteps},
+    {Isa::kAvx512Vnni, peak_int8_avx512vnni, kPeakSums * 64, kSteps},
+    {Isa::kAmx, peak_int8_amx, kPeakTiles* kTileProducts, kSteps / 10},
+#endif
 };
 
-PeakKernel PeakOf(Isa isa) {
-#if defined(__x86_64__)
-  if (isa >= Isa::kAvx512) return {peak_f32_avx512, 16};
-  if (isa == Isa::kAvx2) return {peak_f32_avx2, 8};
-#endif
-  return {peak_f32_scalar, 1};
-}
-
-}  // namespace
-
-double MeasurePeakFlops(Isa isa, int threads) {
+// With the highest of the kernels that the instruction set has.
+double MeasurePeak(std::span<const PeakKernel> kernels, Isa isa, int threads) {
   if (isa > HighestIsa(Cpu())) {
     throw Error(Code::kInvalidArgument,
                 fmt::format("cannot measure {}: this CPU (or STROP_ISA) goes up to {}", IsaName(isa),
                             IsaName(HighestIsa(Cpu()))));
   }
-  const PeakKernel kernel = PeakOf(isa);
-  constexpr int64_t kSteps = 200'000;
+  PeakKernel kernel = kernels.front();
+  for (const PeakKernel& each : kernels)
+    if (each.isa <= isa) kernel = each;
   std::atomic<float> kept{0};
-  const double flops = 2.0 * kSteps * kPeakSums * kernel.lanes * threads;
-  return BestRate(threads, flops, [&](int) { kept = kernel.run(kSteps); });
+  const double operations = 2.0 * static_cast<double>(kernel.steps) * kernel.products * threads;
+  return BestRate(threads, operations, [&](int) { kept = kernel.run(kernel.steps); });
 }
+
+}  // namespace
+
+std::span<const PeakKernel> Int8PeakKernels() noexcept { return kPeakInt8; }
+
+double MeasurePeakFlops(Isa isa, int threads) { return MeasurePeak(kPeakF32, isa, threads); }
+
+double MeasurePeakInt8(Isa isa, int threads) { return MeasurePeak(kPeakInt8, isa, threads); }
 
 double MeasureReadBandwidth(int threads) {
   const size_t share =
