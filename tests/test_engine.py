@@ -277,13 +277,38 @@ def test_bench_measures_beside_peers_and_saves_the_plan(strop_bin, demo, tmp_pat
     assert len(report["timed"]) >= 2
     kernels = {layer["layer"]: layer["kernel"] for layer in report["timed"]}
     assert any(kernel.startswith("gem") for kernel in kernels.values())
-    assert report["roofline"]["peak_gflops"] > 0 and report["roofline"]["bandwidth_gbs"] > 0
-    # conv1 32·26²·9, conv2 …: the model's multiply-adds, counted from its shapes by ONNX's own inference.
-    assert report["roofline"]["gflop"] == pytest.approx(flops_of(model, 2) * 1e-9)
+    roof = report["roofline"]
+    assert roof["peak_gflops"] > 0 and roof["peak_int8_gops"] > 0 and roof["bandwidth_gbs"] > 0
+    # conv1 32·26²·9, conv2 …: the model's operations, counted from its shapes by ONNX's own inference.
+    assert roof["gflop"] == pytest.approx(flops_of(model, 2) * 1e-9)
     assert abs(sum(layer["share"] for layer in report["layers"]) - 1) < 1e-6
+    assert_roofs(report, bits=32)
     assert (tmp_path / "model.onnx.plan.json").exists()
     text = verb(strop_bin, "bench", model, "--seconds", 0.2, "--threads", 1)
-    assert "roofline:" in text.stdout and "gemv_f32" in text.stdout
+    assert "roofline:" in text.stdout and "GOP/s of int8" in text.stdout and "gemv_f32" in text.stdout
+
+
+def test_bench_measures_layers_of_8_bits_by_the_peak_of_integers(strop_bin, quantized, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(quantized.read_bytes())
+    result = verb(strop_bin, "bench", model, "--seconds", 0.2, "--threads", 1, "--json")
+    assert result.returncode == 0, result.stderr
+    assert_roofs(json.loads(result.stdout), bits=8)
+
+
+def assert_roofs(report, bits):
+    """Each counted layer stands below min(the peak of its bits, FLOP/byte · bandwidth)."""
+    roof = report["roofline"]
+    counted = [layer for layer in report["layers"] if "bound" in layer]
+    assert any(layer["bits"] == bits and layer["gflops"] > 0 for layer in counted)
+    for layer in counted:
+        peak = roof["peak_int8_gops" if layer["bits"] == 8 else "peak_gflops"]
+        below = max(layer["gflops"] / peak, layer["gbs"] / roof["bandwidth_gbs"])
+        assert layer["share_of_bound"] == pytest.approx(below)
+        assert layer["bound_seconds"] == pytest.approx(below * layer["seconds"])
+        assert layer["bound"] == ("compute" if layer["gflops"] / peak > layer["gbs"] / roof["bandwidth_gbs"] else "memory")
+    assert roof["bound_seconds"] == pytest.approx(sum(layer["bound_seconds"] for layer in counted))
+    assert roof["bits"] == bits
 
 
 def flops_of(path, batch):
@@ -297,6 +322,9 @@ def flops_of(path, batch):
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     total = 0
     for node in model.graph.node:
+        if node.op_type in ("Relu", "MaxPool", "Div", "Mul", "Sub", "Add"):
+            window = next((each.ints for each in node.attribute if each.name == "kernel_shape"), [1])
+            total += int(np.prod(shapes[node.output[0]])) * int(np.prod(window))
         if node.op_type in ("Conv", "Gemm"):
             columns = int(np.prod(weights[node.input[1]][1:]))  # Gemm of torch: transB
             rows = batch if node.op_type == "Gemm" else int(np.prod(shapes[node.output[0]])) // weights[node.input[1]][0]

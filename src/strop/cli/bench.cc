@@ -155,25 +155,50 @@ class Ours {
   size_t next_ = 0;
 };
 
-// What one run asks of the machine, beside what the machine gives.
-json Roofline(const std::map<std::string, engine::Work>& work, double seconds, int threads, int bits) {
-  engine::Work total;
-  for (const auto& [node, each] : work) {
-    total.flops += each.flops;
-    total.bytes += each.bytes;
+// What this machine reaches now, in operations and bytes a second.
+struct Peaks {
+  double f32 = 0, int8 = 0, bandwidth = 0;
+
+  explicit Peaks(int threads)
+      : f32(engine::MeasurePeakFlops(HighestIsa(Cpu()), threads)),
+        int8(engine::MeasurePeakInt8(HighestIsa(Cpu()), threads)),
+        bandwidth(engine::MeasureReadBandwidth(threads)) {}
+
+  double ComputeSeconds(const engine::Work& work, int bits) const {
+    return work.flops / (bits <= 8 ? int8 : f32);
   }
-  const double peak = engine::MeasurePeakFlops(HighestIsa(Cpu()), threads);
-  const double bandwidth = engine::MeasureReadBandwidth(threads);
-  json roof = {
-      {"peak_gflops", peak * 1e-9},  {"bandwidth_gbs", bandwidth * 1e-9},      {"gflop", total.flops * 1e-9},
-      {"gbyte", total.bytes * 1e-9}, {"gflops", total.flops / seconds * 1e-9}, {"bits", bits}};
-  if (total.bytes > 0) {
-    const double intensity = total.flops / total.bytes;
-    roof["flop_per_byte"] = intensity;
-    roof["bound"] = intensity * bandwidth < peak ? "memory" : "compute";
-    roof["share_of_peak"] = total.flops / seconds / peak;
+  double MemorySeconds(const engine::Work& work) const { return work.bytes / bandwidth; }
+};
+
+// How a layer's work and time stand to the roof over it: min(peak of its bits, FLOP/byte x bandwidth).
+void AddRoof(json& row, const engine::Work& work, const Peaks& peaks, double seconds) {
+  const double compute = peaks.ComputeSeconds(work, row["bits"].get<int>());
+  const double memory = peaks.MemorySeconds(work);
+  row["gflops"] = work.flops / seconds * 1e-9;
+  row["gbs"] = work.bytes / seconds * 1e-9;
+  row["bound"] = compute > memory ? "compute" : "memory";
+  row["bound_seconds"] = std::max(compute, memory);
+  row["share_of_bound"] = std::max(compute, memory) / seconds;
+}
+
+// What one run of the model asks of the machine, beside what the machine gives. `layers` have their roofs.
+json Roofline(const engine::Work& total, const json& layers, const Peaks& peaks, double seconds, int bits) {
+  double compute = 0, memory = 0;
+  for (const json& layer : layers) {
+    if (!layer.contains("bound")) continue;
+    (layer["bound"] == "compute" ? compute : memory) += layer["bound_seconds"].get<double>();
   }
-  return roof;
+  return {{"peak_gflops", peaks.f32 * 1e-9},
+          {"peak_int8_gops", peaks.int8 * 1e-9},
+          {"bandwidth_gbs", peaks.bandwidth * 1e-9},
+          {"gflop", total.flops * 1e-9},
+          {"gbyte", total.bytes * 1e-9},
+          {"gflops", total.flops / seconds * 1e-9},
+          {"flop_per_byte", total.bytes > 0 ? total.flops / total.bytes : 0},
+          {"bits", bits},
+          {"bound", compute > memory ? "compute" : "memory"},
+          {"bound_seconds", compute + memory},
+          {"share_of_bound", (compute + memory) / seconds}};
 }
 
 std::string Table(const json& result) {
@@ -194,16 +219,19 @@ std::string Table(const json& result) {
     text +=
         fmt::format("{} {:.1f} µs  ", each["kernel"].get<std::string>(), each["seconds"].get<double>() * 1e6);
   }
-  text +=
-      fmt::format("-> {}\n\n{:<40}{:<20}{:<32}{:>10}{:>8}{:>10}\n", result["candidate"].get<std::string>(),
-                  "layer", "op", "kernel", "µs", "share", "GFLOP/s");
+  text += fmt::format("-> {}\n\n{:<40}{:<20}{:<32}{:>10}{:>8}{:>10}{:>8}{:>14}\n",
+                      result["candidate"].get<std::string>(), "layer", "op", "kernel", "µs", "share",
+                      "GFLOP/s", "GB/s", "of its bound");
   for (const json& layer : result["layers"]) {
-    const std::string rate =
-        layer.contains("gflops") ? fmt::format("{:.1f}", layer["gflops"].get<double>()) : "";
-    text += fmt::format("{:<40.39}{:<20.19}{:<32.31}{:>10.1f}{:>7.1f}%{:>10}\n",
-                        layer["layer"].get<std::string>(), layer["op"].get<std::string>(),
-                        layer["kernel"].get<std::string>(), layer["seconds"].get<double>() * 1e6,
-                        layer["share"].get<double>() * 100, rate);
+    text += fmt::format("{:<40.39}{:<20.19}{:<32.31}{:>10.1f}{:>7.1f}%", layer["layer"].get<std::string>(),
+                        layer["op"].get<std::string>(), layer["kernel"].get<std::string>(),
+                        layer["seconds"].get<double>() * 1e6, layer["share"].get<double>() * 100);
+    if (layer.contains("bound")) {
+      text += fmt::format("{:>10.1f}{:>8.1f}{:>9}{:>4.0f}%", layer["gflops"].get<double>(),
+                          layer["gbs"].get<double>(), layer["bound"].get<std::string>(),
+                          layer["share_of_bound"].get<double>() * 100);
+    }
+    text += "\n";
   }
   if (!result["timed"].empty()) {
     text += "\nown layers, µs a kernel:\n";
@@ -217,37 +245,48 @@ std::string Table(const json& result) {
     }
   }
   const json& roof = result["roofline"];
-  text += fmt::format("\nroofline: {:.1f} GFLOP/s f32 and {:.1f} GB/s measured",
-                      roof["peak_gflops"].get<double>(), roof["bandwidth_gbs"].get<double>());
-  if (roof.contains("flop_per_byte")) {
-    text += fmt::format(
-        "; the model does {:.4f} GFLOP at {:.1f} FLOP/byte ({} bound) and reaches {:.1f} GFLOP/s, {:.0f}% of "
-        "the f32 peak",
-        roof["gflop"].get<double>(), roof["flop_per_byte"].get<double>(), roof["bound"].get<std::string>(),
-        roof["gflops"].get<double>(), roof["share_of_peak"].get<double>() * 100);
-  }
+  text += fmt::format(
+      "\nroofline: {:.1f} GFLOP/s of float32, {:.1f} GOP/s of int8 and {:.1f} GB/s measured; the model does "
+      "{:.4f} GFLOP at {:.1f} FLOP/byte and reaches {:.1f} GFLOP/s; the bounds of its layers, most of it {}, "
+      "are {:.0f}% of its time (more than 100%: from caches)",
+      roof["peak_gflops"].get<double>(), roof["peak_int8_gops"].get<double>(),
+      roof["bandwidth_gbs"].get<double>(), roof["gflop"].get<double>(), roof["flop_per_byte"].get<double>(),
+      roof["gflops"].get<double>(), roof["bound"].get<std::string>(),
+      roof["share_of_bound"].get<double>() * 100);
   return text;
 }
 
+// OpenVINO ends the name of a layer's kernel in the type that it computes in.
+int BitsOfOpenVino(const std::string& kernel) {
+  const auto ends = [&](const char* type) { return kernel.ends_with(type); };
+  return ends("_I8") || ends("_i8") || ends("_U8") || ends("_u8") ? 8 : 32;
+}
+
 json Layers(const BenchOptions& options, const std::vector<TensorMap>& inputs,
-            engine::SessionOptions session_options, const std::map<std::string, engine::Work>& work) {
+            engine::SessionOptions session_options, const engine::ModelWork& work, const Peaks& peaks) {
   session_options.profile_layers = true;
   const auto session = engine::Session::Load(options.model, session_options);
   Ours(*session, inputs).Run(20);
+  std::map<std::string, int> own;  // bits of the steps that are not OpenVINO's
+  for (const engine::LayerPlan& layer : session->plan())
+    if (layer.kernel != "openvino") own[layer.layer] = layer.bits;
   double total = 0;
   for (const engine::LayerProfile& layer : session->profile()) total += layer.seconds;
   json layers = json::array();
   for (const engine::LayerProfile& layer : session->profile()) {
     const double each = layer.seconds / static_cast<double>(std::max<int64_t>(layer.calls, 1));
-    json row = {{"layer", layer.layer},
-                {"op", layer.op},
-                {"kernel", layer.kernel},
-                {"seconds", each},
-                {"share", total > 0 ? layer.seconds / total : 0}};
+    const auto step = own.find(layer.layer);
+    json row = {
+        {"layer", layer.layer},   {"op", layer.op},
+        {"kernel", layer.kernel}, {"bits", step != own.end() ? step->second : BitsOfOpenVino(layer.kernel)},
+        {"seconds", each},        {"share", total > 0 ? layer.seconds / total : 0}};
+    const bool fused = step != own.end() && work.layers.contains(layer.layer);
     // OpenVINO names a convolution by its node, and says when it took the bias out.
-    if (const auto found = work.find(layer.layer.substr(0, layer.layer.rfind("/WithoutBiases")));
-        found != work.end() && each > 0) {
-      row["gflops"] = found->second.flops / each * 1e-9;
+    const std::string name = layer.layer.substr(0, layer.layer.rfind("/WithoutBiases"));
+    if (fused && each > 0) {
+      AddRoof(row, work.layers.at(layer.layer), peaks, each);
+    } else if (work.nodes.contains(name) && each > 0) {
+      AddRoof(row, work.nodes.at(name), peaks, each);
     }
     layers.push_back(row);
   }
@@ -321,8 +360,10 @@ int Bench(Console& console, const BenchOptions& options) {
   const json saved = json::parse(plan.ToJson());
   result["candidates"] = saved["candidates"];
   result["timed"] = saved["layers"];
-  result["layers"] = Layers(options, inputs, session_options, work);
-  result["roofline"] = Roofline(work, Quantile(contenders[0].seconds, 0.5), tune.threads, bits);
+  const Peaks peaks(tune.threads);
+  result["layers"] = Layers(options, inputs, session_options, work, peaks);
+  result["roofline"] =
+      Roofline(work.total, result["layers"], peaks, Quantile(contenders[0].seconds, 0.5), bits);
   console.EndProgress();
   console.Result(result, Table(result));
   return 0;
