@@ -30,7 +30,8 @@ class STROP_API ThreadPool {
     ThreadPool& pool_;
   };
 
-  // The caller of Run works too, so `threads` - 1 are started.
+  // The caller of Run works too, so `threads` - 1 are started. They run on the CPUs that the calling thread
+  // may use and are bound to none of them.
   explicit ThreadPool(int threads);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

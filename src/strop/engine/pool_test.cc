@@ -8,7 +8,11 @@
 #include <thread>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "strop/base/threads.h"
+#include "strop/base/topology.h"
 
 namespace strop::engine {
 namespace {
@@ -96,6 +100,29 @@ TEST(ThreadPool, TinyJobsOfSeveralCallersInAndOutOfScopes) {
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_GE(caught, 3 * (kJobs / 7));
+}
+
+// CPUs that each of the pool's threads may run on, the caller's too.
+std::vector<std::vector<int>> CpusOfAll(ThreadPool& pool) {
+  std::vector<std::vector<int>> cpus(static_cast<size_t>(pool.threads()));
+  std::atomic<int> come{0};
+  pool.Run(pool.threads(), [&](int64_t index) {
+    cpus[static_cast<size_t>(index)] = AffinityCpus();
+    ++come;
+    while (come < pool.threads()) std::this_thread::yield();  // so that each thread takes one
+  });
+  return cpus;
+}
+
+TEST(ThreadPool, WorkersRunWhereTheirMakerMay) {
+  const std::vector<int> all = AffinityCpus();
+  ThreadPool free(UsableCpus() + 1);
+  EXPECT_THAT(CpusOfAll(free), testing::Each(all));
+  std::thread([&] {
+    if (!BindThread({all.back()})) return;  // where the system forbids it there is nothing to see
+    ThreadPool bound(3);
+    EXPECT_THAT(CpusOfAll(bound), testing::Each(std::vector<int>{all.back()}));
+  }).join();
 }
 
 // The processor time of the process while nothing runs.
