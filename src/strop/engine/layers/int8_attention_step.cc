@@ -152,7 +152,8 @@ std::unique_ptr<Step> MakeInt8AttentionStep(const LayerBuild& build, const Atten
   if (!layer.query.bytes || !layer.key.bytes || !layer.value.bytes || !layer.shares || layer.depth % 4 != 0 ||
       layer.depth > kMostInt8Depth)
     return nullptr;
-  if (PickInt8Gemm({kManyRows, kManyRows, layer.depth}, Limit(Cpu(), build.isa)).saturates) return nullptr;
+  if (PickInt8Gemm({kManyRows, kManyRows, layer.depth}, Limit(Cpu(), build.isa)).rest_lanes > 0)
+    return nullptr;
   return std::make_unique<Int8AttentionStep>(build, layer);
 }
 
