@@ -59,6 +59,7 @@ class PatchesStep : public ConvStep {
     ProductWeights weights;
     weights.n = layer_.n;
     weights.k = depth_;
+    weights.part = MayLieInPlace() ? part_ : 0;
     weights.weights = Rearranged(graph.initializers.at(layer_.weight), part_);
     weights.transposed = true;
     weights.bias = Constant(graph, layer_.bias);
@@ -119,9 +120,12 @@ class PatchesStep : public ConvStep {
     });
   }
 
+  bool MayLieInPlace() const noexcept {
+    return layer_.integers && Runs(layer_) && part_ % TapUnit(flags_) == 0;
+  }
   // Short rows of pixels fill no tile; their patches do.
   bool InPlace(const Window& w) const noexcept {
-    if (!layer_.integers || !Runs(layer_) || part_ % TapUnit(flags_) != 0) return false;
+    if (!MayLieInPlace()) return false;
     if (part_ != reach_) return true;
     const bool moves = w.kernel_h * w.kernel_w > 1 || w.stride_h * w.stride_w > 1;
     return moves && w.out_w >= kFewestOfRun;

@@ -64,8 +64,11 @@ class Int8Product : public Product {
       : flags_(flags), n_(w.n), k_(w.k), input_(*w.input), output_(w.output) {
     const Tensor weights = AsInt8(w.weights);
     // The kernels of one set of flags share a panel width, so the packing serves every number of rows.
-    packed_ = PackInt8Weights(weights.As<int8_t>().data(), n_, k_, w.transposed, KernelOf(kManyRows));
+    packed_ = PackInt8Weights(weights.As<int8_t>().data(), n_, k_, w.transposed, KernelOf(kManyRows), w.part);
     columns_ = MakeInt8Columns(w, packed_.sums);
+    if (w.part == 0 || w.part >= kInt8RestSpan || packed_.rest_begin.empty()) return;
+    part_ = w.part;
+    for (int64_t row = 0; row < k_; row += part_) offsets_.push_back(row);
   }
   GemmTiling Tiling(int64_t m) const noexcept override { return KernelOf(m).tile; }
   std::string_view Kernel(int64_t m) const noexcept override { return KernelOf(m).name; }
@@ -78,6 +81,8 @@ class Int8Product : public Product {
     args.m = m;
     args.lda = k_;
     args.a = static_cast<const uint8_t*>(a);
+    args.tap_depth = part_;
+    args.tap_offset = offsets_.empty() ? nullptr : offsets_.data();
     kernel.run(Int8GemmBlock(args, kernel, grid, index));
   }
   void MultiplyImage(const ImageRows& rows, void* c) const noexcept override {
@@ -123,6 +128,9 @@ class Int8Product : public Product {
   const Quantization input_;
   const std::optional<Quantization> output_;
   PackedInt8Weights packed_;
+  // Rows without gaps are in parts too where those have fewer rows than a vector of rests may be of.
+  int64_t part_ = 0;
+  std::vector<int64_t> offsets_;
   Int8ColumnsOf columns_;
 };
 

@@ -20,7 +20,8 @@ namespace strop::engine {
 // Constant weights and what follows their product: c = clamp(alpha · a · w + beta · bias).
 struct ProductWeights {
   int64_t n = 0, k = 0;
-  Tensor weights;  // float32, or int8, or uint8 around 128: [k, n], or [n, k] when transposed
+  int64_t part = 0;  // tap_depth of rows in an image; 0: there will be none
+  Tensor weights;    // float32, or int8, or uint8 around 128: [k, n], or [n, k] when transposed
   bool transposed = false;
   float alpha = 1, beta = 1;
   Tensor bias;  // float32 or int32 of n elements or one; empty: none

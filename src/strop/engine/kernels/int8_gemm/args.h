@@ -6,6 +6,9 @@
 
 namespace strop::engine {
 
+// Rows of b, neighbours, that a vector of rests (PackedInt8Weights) picks from.
+inline constexpr int64_t kInt8RestSpan = 16;
+
 enum class Int8Output { kS32, kF32, kU8, kS8 };
 
 // sum = a · b + correction, exact in 32 bits (wrapping beyond them); then by `output`

@@ -38,19 +38,20 @@ inline constexpr int64_t kMostInt8Depth = 65'793;
 // Weights as a kernel reads them: panels of nr columns in groups of four rows, [panels, k / 4, nr, 4] with k
 // and n padded with zeros. For a kernel that saturates, no pair of neighbouring rows can exceed 16 bits with
 // any unsigned bytes: its positive weights add up to at most 128, its negative ones to at least -128
-// (255 · 128 < 2^15). What that takes off the weights of a group in rest_lanes columns is a vector more,
-// [rest_lanes, 4], for the same bytes of a. Each rest_lanes columns have a list of them in order of rows.
+// (255 · 128 < 2^15). What that takes off the weights of rest_lanes columns lies in a list of vectors, as
+// safe pairs again: four weights a column, and which of kInt8RestSpan rows each is of.
 struct STROP_API PackedInt8Weights {
   int64_t n = 0, k = 0;
   Tensor panels;
   std::vector<int32_t> sums;        // of each column
-  Tensor rests;                     // [vectors, rest_lanes, 4]
-  std::vector<int32_t> rest_row;    // of b, at which each begins; a list ends in one beyond all, of zeros
-  std::vector<int64_t> rest_begin;  // of each rest_lanes columns; empty: no rests
+  Tensor rests;                     // [vectors, 2, rest_lanes, 4]: weights, and their rows less rest_row
+  std::vector<int32_t> rest_row;    // of each vector, ascending; a list ends in one beyond all
+  std::vector<int64_t> rest_begin;  // the list of each rest_lanes columns; empty: no rests
 };
-// From row-major b of [k, n], or [n, k] when transposed.
+// From row-major b of [k, n], or [n, k] when transposed. `part`: the args' tap_depth; where it is
+// kInt8RestSpan or more, args without parts will do too. A vector of rests is of rows of one part.
 STROP_API PackedInt8Weights PackInt8Weights(const int8_t* b, int64_t n, int64_t k, bool transposed,
-                                            const Int8GemmKernel& kernel);
+                                            const Int8GemmKernel& kernel, int64_t part = 0);
 
 // The arguments of block `index` of the grid; m or n may be 0 for the last ones.
 STROP_API Int8GemmArgs Int8GemmBlock(const Int8GemmArgs& whole, const Int8GemmKernel& kernel,

@@ -215,8 +215,8 @@ TEST_P(Int8GemmKernelTest, TheLargestBytesDoNotSaturate) {
 // As layers are: some vectors of columns have rests in some groups, some have none.
 TEST_P(Int8GemmKernelTest, NormalWeightsDoNotSaturate) {
   for (const double deviation : {25.0, 38.0, 60.0}) {
-    for (const auto& [n, k] : {std::pair{3, 301}, {70, 64}, {131, 129}, {200, 50}}) {
-      Case test{.shape = {GetParam()->tile.mr + 3, n, k}, .is_signed = n % 2 == 0};
+    for (const auto& [n, k] : {std::pair{3, 301}, {70, 64}, {131, 129}, {200, 50}, {40, 15}}) {
+      Case test{.shape = {GetParam()->tile.mr + 3, n, k}, .is_signed = n % 2 == 0, .gap = 0};
       Operands o = Make(test, 1);
       Normal(o.b, deviation);
       for (size_t i = 0; i < o.a.size(); i += 3) o.a[i] = test.is_signed ? 127 : 255;
@@ -292,7 +292,7 @@ TEST_P(Int8GemmKernelTest, RowsInAnImageAreReadWhereTheyAre) {
         for (int64_t k = 0; k < 3 * depth; ++k)
           if (k % depth >= 3 * channels)
             std::fill_n(o.b.begin() + static_cast<std::ptrdiff_t>(k * n), n, int8_t{0});
-        std::vector<uint8_t> image(static_cast<size_t>((2 + rows) * pitch + depth));
+        std::vector<uint8_t> image(static_cast<size_t>((2 + rows) * pitch + depth - 3 * channels));
         std::mt19937 generator(2);
         for (uint8_t& byte : image) byte = static_cast<uint8_t>(generator());
         const std::vector<int64_t> offsets = {0, pitch, 2 * pitch};
@@ -300,7 +300,7 @@ TEST_P(Int8GemmKernelTest, RowsInAnImageAreReadWhereTheyAre) {
           for (int64_t k = 0; k < 3 * depth; ++k)
             o.a[static_cast<size_t>(test.misalign + row * o.lda + k)] = image[static_cast<size_t>(
                 row / run * pitch + row % run * stride * channels + k / depth * pitch + k % depth)];
-        const PackedInt8Weights packed = PackInt8Weights(o.b.data(), n, 3 * depth, false, kernel);
+        const PackedInt8Weights packed = PackInt8Weights(o.b.data(), n, 3 * depth, false, kernel, depth);
         Int8GemmArgs args = ArgsOf(test, o, packed);
         args.a = image.data();
         args.lda = stride * channels;
@@ -380,16 +380,22 @@ TEST(PackInt8Weights, NoPairOfASaturatingKernelExceeds16Bits) {
       }
     };
     expect_safe(bytes);
-    if (lanes != 0) expect_safe(packed.rests.As<int8_t>());
+    const auto size = static_cast<size_t>(4 * lanes);
     for (size_t list = 0; list < packed.rest_begin.size(); ++list) {
-      const int64_t column = static_cast<int64_t>(list) * lanes;
-      int32_t before = -1;
+      int32_t before = 0;
       for (auto at = static_cast<size_t>(packed.rest_begin[list]); packed.rest_row[at] < k; ++at) {
         const int32_t row = packed.rest_row[at];
-        ASSERT_GT(row, std::exchange(before, row));
-        const auto group = static_cast<size_t>((column / nr * groups + row / 4) * nr + column % nr);
-        for (size_t i = 0; i < static_cast<size_t>(4 * lanes); ++i)
-          whole[group * 4 + i] += packed.rests.As<int8_t>()[at * static_cast<size_t>(4 * lanes) + i];
+        ASSERT_GE(row, std::exchange(before, row));
+        ASSERT_LE(row + kInt8RestSpan, k);
+        const auto rests = packed.rests.As<int8_t>().subspan(at * 2 * size, size);
+        const auto picks = packed.rests.As<int8_t>().subspan((at * 2 + 1) * size, size);
+        expect_safe(rests);
+        for (size_t i = 0; i < size; ++i) {
+          const int64_t column = static_cast<int64_t>(list) * lanes + static_cast<int64_t>(i / 4);
+          const int64_t group = (column / nr * groups + (row + picks[i]) / 4) * nr + column % nr;
+          ASSERT_LT(picks[i], kInt8RestSpan);
+          whole[static_cast<size_t>(group * 4 + (row + picks[i]) % 4)] += rests[i];
+        }
       }
     }
     for (int64_t row = 0; row < k; ++row) {

@@ -7,12 +7,13 @@
 
 // The one shape of every integer GEMM kernel, over a vector type V of the ISA file. Of kWidth lanes of 32
 // bits: Reg, Set1, Zero, Load (four bytes a lane), LoadSums, StoreSums, Xor, Add, and Dot(sum, a, b), which
-// adds to each lane the four products of a's unsigned with b's signed bytes; kPairs where it adds pairs of
-// them in 16 bits. Of floats: Float, SetFloat, LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min,
-// and Round (to the nearest even; what 32 bits do not hold is their lowest number, as cvtps2dq has it).
-// StorePart of sums or floats stores the first n lanes. StoreBytes<NV, kSigned> stores the first n columns of
-// 4 / NV rows of NV vectors as bytes, `zero` added, both steps saturated. V lies in the ISA file's unnamed
-// namespace and is a parameter of every function, so that each file keeps its own instances.
+// adds to each lane the four products of a's unsigned with b's signed bytes. kPairs: it adds pairs of them in
+// 16 bits; then also Pick(p, picks), each byte that of p[kInt8RestSpan] which the one of picks numbers. Of
+// floats: Float, SetFloat, LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min, and Round (to the
+// nearest even; what 32 bits do not hold is their lowest number, as cvtps2dq has it). StorePart of sums or
+// floats stores the first n lanes. StoreBytes<NV, kSigned> stores the first n columns of 4 / NV rows of NV
+// vectors as bytes, `zero` added, both steps saturated. V lies in the ISA file's unnamed namespace and is a
+// parameter of every function, so that each file keeps its own instances.
 //
 // b lies in panels of nr columns, each in groups of four rows: [panel][k / 4][nr][4].
 namespace strop::engine {
@@ -35,39 +36,41 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
       for (int v = 0; v < NV; ++v) sum[u][i][v] = u == 0 ? V::LoadSums(start + v * V::kWidth) : V::Zero();
     }
   }
-  const auto broadcast_of = [&](const uint8_t* bytes) {
-    uint32_t four;
-    std::memcpy(&four, bytes, sizeof four);
-    // An exclusive or for four products each would take a fifth of the ports that multiply.
-    return kFlip ? V::Xor(V::Set1(four), flips) : V::Set1(four);
-  };
   const auto step = [&](const uint8_t* rows, int64_t stride, const int8_t* weights, int u) {
     Reg b[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) b[v] = V::Load(weights + v * V::kWidth * kInt8Group);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
-      const Reg broadcast = broadcast_of(rows + i * stride);
+      uint32_t four;
+      std::memcpy(&four, rows + i * stride, sizeof four);
+      // An exclusive or for four products each would take a fifth of the ports that multiply.
+      const Reg broadcast = kFlip ? V::Xor(V::Set1(four), flips) : V::Set1(four);
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) sum[u][i][v] = V::Dot(sum[u][i][v], broadcast, b[v]);
     }
   };
-  // Those of the rows of b below `end`; `rows` are the bytes of a for row `begin`.
   int64_t rest[NV] = {};
   const bool has_rests = V::kPairs && g.rest_begin != nullptr;
   for (int v = 0; has_rests && v < NV; ++v) rest[v] = g.rest_begin[col / V::kWidth + v];
+  // Those of the rows of b from `begin` up to `end`; `rows` are the bytes of a for row `begin`.
   const auto add_rests = [&](const uint8_t* rows, int64_t stride, int64_t begin, int64_t end) {
-    if (!has_rests) return;
+    if constexpr (V::kPairs) {
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) {
-      int64_t at = rest[v];
-      for (; g.rest_row[at] < end; ++at) {
-        const Reg b = V::Load(g.rests + at * V::kWidth * kInt8Group);
-        const uint8_t* const bytes = rows + g.rest_row[at] - begin;
+      for (int v = 0; v < NV; ++v) {
+        int64_t at = rest[v];
+        for (; g.rest_row[at] < end; ++at) {
+          const int8_t* const vectors = g.rests + at * 2 * V::kWidth * kInt8Group;
+          const Reg b = V::Load(vectors), picks = V::Load(vectors + V::kWidth * kInt8Group);
+          const uint8_t* const bytes = rows + g.rest_row[at] - begin;
 #pragma GCC unroll 16
-        for (int i = 0; i < R; ++i) sum[0][i][v] = V::Dot(sum[0][i][v], broadcast_of(bytes + i * stride), b);
+          for (int i = 0; i < R; ++i) {
+            const Reg picked = V::Pick(bytes + i * stride, picks);
+            sum[0][i][v] = V::Dot(sum[0][i][v], kFlip ? V::Xor(picked, flips) : picked, b);
+          }
+        }
+        rest[v] = at;
       }
-      rest[v] = at;
     }
   };
   const int64_t depth = g.tap_depth == 0 ? g.k : g.tap_depth, groups = depth / kInt8Group;
@@ -82,7 +85,15 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
     }
     for (; group < groups; ++group)
       step(part + group * kInt8Group, g.lda, panel + group * nr * kInt8Group, 0);
-    add_rests(part, g.lda, done, done + groups * kInt8Group);
+    if (!has_rests) continue;
+    if (depth >= kInt8RestSpan) {
+      add_rests(part, g.lda, done, done + depth);
+      continue;
+    }
+    uint8_t padded[R * kInt8RestSpan] = {};
+    for (int i = 0; i < R; ++i)
+      std::memcpy(padded + i * kInt8RestSpan, part + i * g.lda, static_cast<size_t>(depth));
+    add_rests(padded, kInt8RestSpan, done, done + depth);
   }
   // Of one part alone.
   if (const int64_t left = g.k % kInt8Group; left > 0) {
@@ -90,7 +101,6 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
     for (int i = 0; i < R; ++i)
       std::memcpy(last + i * kInt8Group, a + i * g.lda + groups * kInt8Group, static_cast<size_t>(left));
     step(last, kInt8Group, panel, 0);
-    add_rests(last, kInt8Group, groups * kInt8Group, g.k);
   }
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {

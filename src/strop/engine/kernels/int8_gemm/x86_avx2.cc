@@ -19,6 +19,10 @@ struct Ymm {
   static Reg Xor(Reg a, Reg b) noexcept { return _mm256_xor_si256(a, b); }
   static Reg Add(Reg a, Reg b) noexcept { return _mm256_add_epi32(a, b); }
   static constexpr bool kPairs = true;  // of which none exceeds 16 bits: see PackedInt8Weights
+  static Reg Pick(const uint8_t* p, Reg picks) noexcept {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), picks);
+  }
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
     const Reg pairs = _mm256_maddubs_epi16(a, b);
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

@@ -7,6 +7,10 @@ namespace {
 
 struct Zmm : ZmmLanes {
   static constexpr bool kPairs = true;  // of which none exceeds 16 bits: see PackedInt8Weights
+  static Reg Pick(const uint8_t* p, Reg picks) noexcept {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), picks);
+  }
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
     const Reg pairs = _mm512_maddubs_epi16(a, b);
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
