@@ -438,6 +438,20 @@ TEST_P(ElementwiseTest, LooksUpEveryByte) {
   for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(own[i], table[x[i]]);
 }
 
+// As of a Clip: the same before the one byte and behind the other.
+TEST_P(ElementwiseTest, LooksUpTablesThatAreLevelAtTheEnds) {
+  std::vector<uint8_t> x(320), y(320);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint8_t>(i * 91);
+  for (const size_t low : {0, 1, 16, 100, 128, 255}) {
+    for (const size_t high : {0, 15, 100, 128, 240, 255}) {
+      std::vector<uint8_t> table(256);
+      for (size_t i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(std::min(std::max(i, low), high) * 3);
+      GetParam()->look_up(table.data(), x.data(), y.data(), static_cast<int64_t>(x.size()));
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], table[x[i]]) << low << " to " << high;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ElementwiseTest, testing::ValuesIn([] {
                            std::vector<const ElementwiseKernels*> all;
                            for (const ElementwiseKernels& kernels : AllElementwiseKernels())

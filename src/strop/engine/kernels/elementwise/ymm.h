@@ -87,18 +87,28 @@ struct FloatYmm {
     std::memcpy(p, &eight, static_cast<uint64_t>(count));
   }
 
-  // Whole vectors of bytes by a table; answers how many bytes they were. Sixteen shuffles of sixteen entries,
-  // each of which answers 0 but for its own: of others the sum with 0x70 saturates into the sign.
+  // Whole vectors of bytes by a table; answers how many bytes they were. Up to sixteen shuffles of sixteen
+  // entries, each of which answers 0 but for its own: of others the sum with 0x70 saturates into the sign.
+  // Entries are less the first one, so that those like it at either end, as of a Relu or a Clip, need none.
   static int64_t LookUp(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t n) noexcept {
+    const __m256i first = _mm256_set1_epi8(static_cast<char>(table[0]));
+    __m256i entries[16];
+    int begin = 0, end = 0;
+    for (int i = 0; i < 16; ++i) {
+      const __m128i part = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16 * i));
+      entries[i] = _mm256_xor_si256(_mm256_broadcastsi128_si256(part), first);
+      if (_mm256_testz_si256(entries[i], entries[i])) continue;
+      if (end == 0) begin = i;
+      end = i + 1;
+    }
     const __m256i beyond = _mm256_set1_epi8(0x70), sixteen = _mm256_set1_epi8(16);
+    const __m256i before = _mm256_set1_epi8(static_cast<char>(16 * begin));
     int64_t at = 0;
     for (; at + 32 <= n; at += 32) {
-      __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + at));
-      __m256i found = _mm256_setzero_si256();
-      for (int part = 0; part < 256; part += 16) {
-        const __m256i entries =
-            _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + part)));
-        found = _mm256_or_si256(found, _mm256_shuffle_epi8(entries, _mm256_adds_epu8(index, beyond)));
+      const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + at));
+      __m256i index = _mm256_sub_epi8(bytes, before), found = first;
+      for (int i = begin; i < end; ++i) {
+        found = _mm256_xor_si256(found, _mm256_shuffle_epi8(entries[i], _mm256_adds_epu8(index, beyond)));
         index = _mm256_sub_epi8(index, sixteen);
       }
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + at), found);

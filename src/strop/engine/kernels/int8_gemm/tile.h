@@ -8,12 +8,13 @@
 // The one shape of every integer GEMM kernel, over a vector type V of the ISA file. Of kWidth lanes of 32
 // bits: Reg, Set1, Zero, Load (four bytes a lane), LoadSums, StoreSums, Xor, Add, and Dot(sum, a, b), which
 // adds to each lane the four products of a's unsigned with b's signed bytes. kPairs: it adds pairs of them in
-// 16 bits; then also Pick(p, picks), each byte that of p[kInt8RestSpan] which the one of picks numbers. Of
-// floats: Float, SetFloat, LoadFloats, StoreFloats, ToFloat, Mul, AddFloats, Max, Min, and Round (to the
-// nearest even; what 32 bits do not hold is their lowest number, as cvtps2dq has it). StorePart of sums or
-// floats stores the first n lanes. StoreBytes<NV, kSigned> stores the first n columns of 4 / NV rows of NV
-// vectors as bytes, `zero` added, both steps saturated. V lies in the ISA file's unnamed namespace and is a
-// parameter of every function, so that each file keeps its own instances.
+// 16 bits; then also Pick(p, picks), each byte that of p[kInt8RestSpan] which the one of picks numbers, and
+// PickOf(p, n, picks) where p has but n bytes. Of floats: Float, SetFloat, LoadFloats, StoreFloats, ToFloat,
+// Mul, AddFloats, Max, Min, and Round (to the nearest even; what 32 bits do not hold is their lowest number,
+// as cvtps2dq has it). StorePart of sums or floats stores the first n lanes. StoreBytes<NV, kSigned> stores
+// the first n columns of 4 / NV rows of NV vectors as bytes, `zero` added, both steps saturated. V lies in
+// the ISA file's unnamed namespace and is a parameter of every function, so that each file keeps its own
+// instances.
 //
 // b lies in panels of nr columns, each in groups of four rows: [panel][k / 4][nr][4].
 namespace strop::engine {
@@ -54,23 +55,21 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
   const bool has_rests = V::kPairs && g.rest_begin != nullptr;
   for (int v = 0; has_rests && v < NV; ++v) rest[v] = g.rest_begin[col / V::kWidth + v];
   // Those of the rows of b from `begin` up to `end`; `rows` are the bytes of a for row `begin`.
-  const auto add_rests = [&](const uint8_t* rows, int64_t stride, int64_t begin, int64_t end) {
-    if constexpr (V::kPairs) {
+  const auto add_rests = [&](const uint8_t* rows, int64_t begin, int64_t end, auto pick) {
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) {
-        int64_t at = rest[v];
-        for (; g.rest_row[at] < end; ++at) {
-          const int8_t* const vectors = g.rests + at * 2 * V::kWidth * kInt8Group;
-          const Reg b = V::Load(vectors), picks = V::Load(vectors + V::kWidth * kInt8Group);
-          const uint8_t* const bytes = rows + g.rest_row[at] - begin;
+    for (int v = 0; v < NV; ++v) {
+      int64_t at = rest[v];
+      for (; g.rest_row[at] < end; ++at) {
+        const int8_t* const vectors = g.rests + at * 2 * V::kWidth * kInt8Group;
+        const Reg b = V::Load(vectors), picks = V::Load(vectors + V::kWidth * kInt8Group);
+        const uint8_t* const bytes = rows + g.rest_row[at] - begin;
 #pragma GCC unroll 16
-          for (int i = 0; i < R; ++i) {
-            const Reg picked = V::Pick(bytes + i * stride, picks);
-            sum[0][i][v] = V::Dot(sum[0][i][v], kFlip ? V::Xor(picked, flips) : picked, b);
-          }
+        for (int i = 0; i < R; ++i) {
+          const Reg picked = pick(bytes + i * g.lda, picks);
+          sum[0][i][v] = V::Dot(sum[0][i][v], kFlip ? V::Xor(picked, flips) : picked, b);
         }
-        rest[v] = at;
       }
+      rest[v] = at;
     }
   };
   const int64_t depth = g.tap_depth == 0 ? g.k : g.tap_depth, groups = depth / kInt8Group;
@@ -85,15 +84,15 @@ inline void Int8Tile(const Int8GemmArgs& g, const uint8_t* a, const int8_t* pane
     }
     for (; group < groups; ++group)
       step(part + group * kInt8Group, g.lda, panel + group * nr * kInt8Group, 0);
-    if (!has_rests) continue;
-    if (depth >= kInt8RestSpan) {
-      add_rests(part, g.lda, done, done + depth);
-      continue;
+    if constexpr (V::kPairs) {
+      if (!has_rests) continue;
+      if (depth >= kInt8RestSpan) {
+        add_rests(part, done, done + depth, [](const uint8_t* p, Reg picks) { return V::Pick(p, picks); });
+      } else {
+        add_rests(part, done, done + depth,
+                  [&](const uint8_t* p, Reg picks) { return V::PickOf(p, depth, picks); });
+      }
     }
-    uint8_t padded[R * kInt8RestSpan] = {};
-    for (int i = 0; i < R; ++i)
-      std::memcpy(padded + i * kInt8RestSpan, part + i * g.lda, static_cast<size_t>(depth));
-    add_rests(padded, kInt8RestSpan, done, done + depth);
   }
   // Of one part alone.
   if (const int64_t left = g.k % kInt8Group; left > 0) {

@@ -20,8 +20,17 @@ struct Ymm {
   static Reg Add(Reg a, Reg b) noexcept { return _mm256_add_epi32(a, b); }
   static constexpr bool kPairs = true;  // of which none exceeds 16 bits: see PackedInt8Weights
   static Reg Pick(const uint8_t* p, Reg picks) noexcept {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), picks);
+    return Picked(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), picks);
+  }
+  static Reg PickOf(const uint8_t* p, int64_t n, Reg picks) noexcept {
+    const __m128i lanes = _mm_setr_epi32(0, 1, 2, 3), whole = _mm_set1_epi32(static_cast<int32_t>(n / 4));
+    const __m128i bytes =
+        _mm_maskload_epi32(reinterpret_cast<const int32_t*>(p), _mm_cmpgt_epi32(whole, lanes));
+    if (n % 4 == 0) return Picked(bytes, picks);
+    int32_t last = 0;
+    std::memcpy(&last, p + n / 4 * 4, static_cast<size_t>(n % 4));
+    const __m128i end = _mm_and_si128(_mm_set1_epi32(last), _mm_cmpeq_epi32(whole, lanes));
+    return Picked(_mm_or_si128(bytes, end), picks);
   }
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
     const Reg pairs = _mm256_maddubs_epi16(a, b);
@@ -71,6 +80,9 @@ struct Ymm {
   }
 
  private:
+  static Reg Picked(__m128i bytes, Reg picks) noexcept {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), picks);
+  }
   static Reg First(int64_t n) noexcept {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(n)),
                               _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -7,8 +7,9 @@ namespace {
 
 struct Zmm : ZmmLanes {
   static constexpr bool kPairs = true;  // of which none exceeds 16 bits: see PackedInt8Weights
-  static Reg Pick(const uint8_t* p, Reg picks) noexcept {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  static Reg Pick(const uint8_t* p, Reg picks) noexcept { return PickOf(p, kInt8RestSpan, picks); }
+  static Reg PickOf(const uint8_t* p, int64_t n, Reg picks) noexcept {
+    const __m128i bytes = _mm_maskz_loadu_epi8(static_cast<__mmask16>((1u << n) - 1), p);
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), picks);
   }
   static Reg Dot(Reg sum, Reg a, Reg b) noexcept {
