@@ -93,8 +93,8 @@ struct FloatYmm {
   static int64_t LookUp(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t n) noexcept {
     const __m256i first = _mm256_set1_epi8(static_cast<char>(table[0]));
     __m256i entries[16];
-    int begin = 0, end = 0;
-    for (int i = 0; i < 16; ++i) {
+    int64_t begin = 0, end = 0;
+    for (int64_t i = 0; i < 16; ++i) {
       const __m128i part = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16 * i));
       entries[i] = _mm256_xor_si256(_mm256_broadcastsi128_si256(part), first);
       if (_mm256_testz_si256(entries[i], entries[i])) continue;
@@ -107,7 +107,7 @@ struct FloatYmm {
     for (; at + 32 <= n; at += 32) {
       const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + at));
       __m256i index = _mm256_sub_epi8(bytes, before), found = first;
-      for (int i = begin; i < end; ++i) {
+      for (int64_t i = begin; i < end; ++i) {
         found = _mm256_xor_si256(found, _mm256_shuffle_epi8(entries[i], _mm256_adds_epu8(index, beyond)));
         index = _mm256_sub_epi8(index, sixteen);
       }
