@@ -1,5 +1,7 @@
 """Models of the domain ai.onnx.ml, trees above all, beside ONNX Runtime."""
 
+import json
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -63,6 +65,19 @@ def classifier(forest, labels, **attributes):
     return model("TreeEnsembleClassifier", [("label", TensorProto.INT64, ["rows"]),
                                             ("scores", TensorProto.FLOAT, ["rows", len(labels)])],
                  classlabels_int64s=labels, **forest.attributes("class"), **attributes)
+
+
+def test_a_plan_in_which_nothing_is_openvinos_is_strops(tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(regressor(Forest(np.random.default_rng(1), 5, 3, ORDERS[:1], lambda tree: [0])), path)
+    plan = strop.engine.tune(path, threads=1, seconds=0.1)
+    assert plan["candidate"] == "strop" and [each["kernel"] for each in plan["candidates"]] == ["strop"]
+    rows = {"x": np.ones((3, FEATURES), np.float32)}
+    want = Session(path, threads=1).run(rows)["y"]
+    (tmp_path / "model.onnx.plan.json").write_text(json.dumps(plan | {"candidate": "openvino"}))  # as plans once had it
+    old = Session(path, threads=1)
+    assert old.plan()[0]["kernel"].startswith("trees")
+    np.testing.assert_array_equal(old.run(rows)["y"], want)
 
 
 def agree(made, folder, inputs, labels=True):

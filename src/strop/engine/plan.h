@@ -61,8 +61,9 @@ struct STROP_API TuneOptions {
   void Validate() const;
 };
 
-// Times every candidate on this machine, interleaved, on seeded random inputs. Another is chosen only when it
-// leads by 3 %: another than "strop" where that needs no OpenVINO, else another than the default.
+// Times every candidate on this machine, interleaved, on seeded random inputs. The only one of a model of
+// which OpenVINO gets nothing is called "strop". Another is chosen only when it leads by 3 %: another than
+// "strop" where that needs no OpenVINO, else another than the default.
 STROP_API SavedPlan MakePlan(const std::filesystem::path& model, const TuneOptions& options = {});
 // The same, saved beside the model.
 STROP_API SavedPlan TunePlan(const std::filesystem::path& model, const TuneOptions& options = {});
