@@ -188,17 +188,20 @@ json Roofline(const engine::Work& total, const json& layers, const Peaks& peaks,
     if (!layer.contains("bound")) continue;
     (layer["bound"] == "compute" ? compute : memory) += layer["bound_seconds"].get<double>();
   }
-  return {{"peak_gflops", peaks.f32 * 1e-9},
-          {"peak_int8_gops", peaks.int8 * 1e-9},
-          {"bandwidth_gbs", peaks.bandwidth * 1e-9},
-          {"gflop", total.flops * 1e-9},
-          {"gbyte", total.bytes * 1e-9},
-          {"gflops", total.flops / seconds * 1e-9},
-          {"flop_per_byte", total.bytes > 0 ? total.flops / total.bytes : 0},
-          {"bits", bits},
-          {"bound", compute > memory ? "compute" : "memory"},
-          {"bound_seconds", compute + memory},
-          {"share_of_bound", (compute + memory) / seconds}};
+  json roof = {{"peak_gflops", peaks.f32 * 1e-9},
+               {"peak_int8_gops", peaks.int8 * 1e-9},
+               {"bandwidth_gbs", peaks.bandwidth * 1e-9},
+               {"gflop", total.flops * 1e-9},
+               {"gbyte", total.bytes * 1e-9},
+               {"gflops", total.flops / seconds * 1e-9},
+               {"bits", bits}};
+  if (total.bytes > 0) roof["flop_per_byte"] = total.flops / total.bytes;
+  if (compute + memory > 0) {
+    roof["bound"] = compute > memory ? "compute" : "memory";
+    roof["bound_seconds"] = compute + memory;
+    roof["share_of_bound"] = (compute + memory) / seconds;
+  }
+  return roof;
 }
 
 std::string Table(const json& result) {
@@ -245,14 +248,16 @@ std::string Table(const json& result) {
     }
   }
   const json& roof = result["roofline"];
-  text += fmt::format(
-      "\nroofline: {:.1f} GFLOP/s of float32, {:.1f} GOP/s of int8 and {:.1f} GB/s measured; the model does "
-      "{:.4f} GFLOP at {:.1f} FLOP/byte and reaches {:.1f} GFLOP/s; the bounds of its layers, most of it {}, "
-      "are {:.0f}% of its time (more than 100%: from caches)",
-      roof["peak_gflops"].get<double>(), roof["peak_int8_gops"].get<double>(),
-      roof["bandwidth_gbs"].get<double>(), roof["gflop"].get<double>(), roof["flop_per_byte"].get<double>(),
-      roof["gflops"].get<double>(), roof["bound"].get<std::string>(),
-      roof["share_of_bound"].get<double>() * 100);
+  text += fmt::format("\nroofline: {:.1f} GFLOP/s of float32, {:.1f} GOP/s of int8 and {:.1f} GB/s measured",
+                      roof["peak_gflops"].get<double>(), roof["peak_int8_gops"].get<double>(),
+                      roof["bandwidth_gbs"].get<double>());
+  if (roof.contains("flop_per_byte") && roof.contains("bound")) {
+    text += fmt::format(
+        "; the model does {:.4f} GFLOP at {:.1f} FLOP/byte and reaches {:.1f} GFLOP/s; the bounds of its "
+        "layers, most of it {}, are {:.0f}% of its time (more than 100%: from caches)",
+        roof["gflop"].get<double>(), roof["flop_per_byte"].get<double>(), roof["gflops"].get<double>(),
+        roof["bound"].get<std::string>(), roof["share_of_bound"].get<double>() * 100);
+  }
   return text;
 }
 
