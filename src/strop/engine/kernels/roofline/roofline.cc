@@ -78,7 +78,7 @@ double MeasurePeak(std::span<const PeakKernel> kernels, Isa isa, int threads) {
   for (const PeakKernel& each : kernels)
     if (each.isa <= isa) kernel = each;
   std::atomic<float> kept{0};
-  const double operations = 2.0 * static_cast<double>(kernel.steps) * kernel.products * threads;
+  const double operations = 2.0 * static_cast<double>(kernel.steps * kernel.products) * threads;
   return BestRate(threads, operations, [&](int) { kept = kernel.run(kernel.steps); });
 }
 

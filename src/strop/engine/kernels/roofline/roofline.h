@@ -23,8 +23,8 @@ STROP_API double MeasurePeakInt8(Isa isa, int threads = 1);
 struct PeakKernel {
   Isa isa;
   float (*run)(int64_t steps) noexcept;
-  int products;   // a step
-  int64_t steps;  // of a measurement
+  int64_t products;  // a step
+  int64_t steps;     // of a measurement
 };
 STROP_API std::span<const PeakKernel> Int8PeakKernels() noexcept;
 // Bytes a second read from a buffer several times larger than L3.

@@ -35,7 +35,8 @@ TEST(Roofline, TheLoopsOfBytesSumEveryProduct) {
   constexpr int64_t kSteps = 10;
   for (const PeakKernel& kernel : Int8PeakKernels()) {
     if (kernel.isa > HighestIsa(Cpu())) continue;
-    EXPECT_EQ(kernel.run(kSteps), kSteps * kernel.products * kPeakA * kPeakB) << IsaName(kernel.isa);
+    const int64_t sum = kSteps * kernel.products * kPeakA * kPeakB;
+    EXPECT_EQ(kernel.run(kSteps), static_cast<float>(sum)) << IsaName(kernel.isa);
   }
 }
 
