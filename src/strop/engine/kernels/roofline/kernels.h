@@ -6,7 +6,7 @@ namespace strop::engine {
 
 // `steps` rounds of kPeakSums independent multiply-adds of whole vectors. Answers a value that depends on all
 // of them. Operations done: steps * kPeakSums * lanes * 2, where lanes are the products of one vector.
-inline constexpr int kPeakSums = 12;
+inline constexpr int64_t kPeakSums = 12;
 
 float peak_f32_scalar(int64_t steps) noexcept;
 float peak_f32_avx2(int64_t steps) noexcept;
@@ -21,8 +21,8 @@ float peak_int8_avx512(int64_t steps) noexcept;
 float peak_int8_avx512vnni(int64_t steps) noexcept;
 
 // kPeakTiles products of tiles a round, of 16 rows by 16 columns by 64 bytes each.
-inline constexpr int kPeakTiles = 6;
-inline constexpr int kTileProducts = 16 * 16 * 64;
+inline constexpr int64_t kPeakTiles = 6;
+inline constexpr int64_t kTileProducts = 16 * 16 * 64;
 float peak_int8_amx(int64_t steps) noexcept;
 
 }  // namespace strop::engine

@@ -12,16 +12,16 @@ inline float Peak(int64_t steps) noexcept {
   typename V::Reg sums[kPeakSums];
   typename V::Reg a = V::Set1(0.5f), b = V::Set1(0.25f);
 #pragma GCC unroll 16
-  for (int i = 0; i < kPeakSums; ++i) sums[i] = V::Set1(static_cast<float>(i));
+  for (int64_t i = 0; i < kPeakSums; ++i) sums[i] = V::Set1(static_cast<float>(i));
   for (int64_t step = 0; step < steps; ++step) {
     // Opaque to the compiler, which otherwise would solve the recurrence.
     V::Opaque(a);
     V::Opaque(b);
 #pragma GCC unroll 16
-    for (int i = 0; i < kPeakSums; ++i) sums[i] = V::Fma(sums[i], a, b);
+    for (int64_t i = 0; i < kPeakSums; ++i) sums[i] = V::Fma(sums[i], a, b);
   }
   float total = 0;
-  for (int i = 0; i < kPeakSums; ++i) total += V::Sum(sums[i]);
+  for (int64_t i = 0; i < kPeakSums; ++i) total += V::Sum(sums[i]);
   return total;
 }
 
@@ -31,17 +31,17 @@ inline float PeakInt8(int64_t steps) noexcept {
   typename V::Reg sums[kPeakSums];
   typename V::Reg a = V::Set1(kPeakA), b = V::Set1(kPeakB);
 #pragma GCC unroll 16
-  for (int i = 0; i < kPeakSums; ++i) sums[i] = V::Set1(0);
+  for (int64_t i = 0; i < kPeakSums; ++i) sums[i] = V::Set1(0);
   for (int64_t step = 0; step < steps; ++step) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kPeakSums; ++i) {
+    for (int64_t i = 0; i < kPeakSums; ++i) {
       // Each time anew: where a product is of several instructions, all but the last would be shared.
       V::Opaque(a);
       sums[i] = V::Dot(sums[i], a, b);
     }
   }
   float total = 0;
-  for (int i = 0; i < kPeakSums; ++i) total += V::Sum(sums[i]);
+  for (int64_t i = 0; i < kPeakSums; ++i) total += V::Sum(sums[i]);
   return total;
 }
 
