@@ -22,7 +22,7 @@ float peak_int8_avx512vnni(int64_t steps) noexcept;
 
 // kPeakTiles products of tiles a round, of 16 rows by 16 columns by 64 bytes each.
 inline constexpr int64_t kPeakTiles = 6;
-inline constexpr int64_t kTileProducts = 16 * 16 * 64;
+inline constexpr int64_t kTileProducts = int64_t{16} * 16 * 64;
 float peak_int8_amx(int64_t steps) noexcept;
 
 }  // namespace strop::engine
