@@ -4,6 +4,8 @@
 #include <set>
 #include <span>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -99,6 +101,8 @@ std::optional<Contents> Follow(const Call& call) {
 ValueInfo Info(const std::string& name, const Type& type) {
   ValueInfo info{name, type.dtype, {}, {}, type.dims.has_value()};
   if (!type.dims) return info;
+  info.shape.reserve(type.dims->size());
+  info.dim_names.reserve(type.dims->size());
   for (const Dim& dim : *type.dims) {
     info.shape.push_back(dim.size);
     info.dim_names.push_back(dim.known() ? "" : dim.name);
@@ -159,12 +163,14 @@ std::optional<std::vector<int64_t>> Call::IntsSince(int64_t since, const char* a
 
 Shape SizesOf(const Dims& dims) {
   Shape sizes;
+  sizes.reserve(dims.size());
   for (const Dim& dim : dims) sizes.push_back(dim.size);
   return sizes;
 }
 
 Dims FromSizes(const Shape& sizes) {
   Dims dims;
+  dims.reserve(sizes.size());
   for (const int64_t size : sizes) dims.push_back({size, {}});
   return dims;
 }
@@ -207,8 +213,10 @@ Dim ProductOf(const Dims& dims, size_t begin, size_t end) {
 
 std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<std::string, Shape>& inputs) {
   using shapes::Type;
-  std::map<std::string, Type> types;
-  std::map<std::string, shapes::Contents> contents;
+  // By the graph's own names, which are long and begin alike.
+  std::unordered_map<std::string_view, Type> types;
+  std::unordered_map<std::string_view, shapes::Contents> contents;
+  types.reserve(graph.initializers.size() + graph.inputs.size() + 2 * graph.nodes.size());
   for (const auto& [name, tensor] : graph.initializers) {
     types[name] = {tensor.dtype(), shapes::FromSizes(tensor.shape())};
     if (auto known = shapes::ContentsOf(tensor)) contents[name] = std::move(*known);
@@ -240,8 +248,13 @@ std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<
     if (known && !node.outputs.empty()) contents[node.outputs[0]] = std::move(*known);
   }
   for (const ValueInfo& output : graph.outputs) types.emplace(output.name, shapes::TypeOf(output));
+  std::vector<std::string_view> names;
+  names.reserve(types.size());
+  for (const auto& [name, type] : types) names.push_back(name);
+  std::sort(names.begin(), names.end());
   std::map<std::string, ValueInfo> values;
-  for (const auto& [name, type] : types) values.emplace(name, shapes::Info(name, type));
+  for (const std::string_view name : names)
+    values.emplace_hint(values.end(), name, shapes::Info(std::string(name), types.at(name)));
   return values;
 }
 
