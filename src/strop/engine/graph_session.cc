@@ -18,7 +18,6 @@ namespace {
 using model::ValueInfo;
 
 constexpr size_t kFewestSlots = 4;
-constexpr size_t kMostLayouts = 64;  // of input shapes remembered
 
 std::vector<std::string> NamesOf(const std::vector<ValueInfo>& values) {
   std::vector<std::string> names;
@@ -33,18 +32,7 @@ bool Fits(const Shape& found, const ValueInfo& wanted) {
       [](int64_t size, int64_t declared) { return declared == -1 ? size > 0 : size == declared; });
 }
 
-// A value that cannot be held is refused before anything tries to.
-void CheckSizes(const std::map<std::string, ValueInfo>& values) {
-  const auto limit = static_cast<double>(MemoryLimit());
-  for (const auto& [name, value] : values) {
-    double bytes = static_cast<double>(SizeOf(value.dtype));
-    for (const int64_t size : value.shape) bytes *= static_cast<double>(std::max<int64_t>(size, 0));
-    if (!value.has_shape || bytes <= limit) continue;
-    throw Error(Code::kUnsupported,
-                fmt::format("the value {} of shape {} takes {:.3g} GB, of {:.3g} GB that there are", name,
-                            ShapeText(value.shape), bytes / 1e9, limit / 1e9));
-  }
-}
+bool IsForeign(const Step& step) { return step.plan.kernel == "openvino"; }
 
 }  // namespace
 
@@ -59,7 +47,7 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
   PrepareGraph(graph_, kept);
   if (!saved.empty()) saved_ = LoadPlan(saved, PlanKey::Here(hash_, pool_.threads()));
   const std::map<std::string, ValueInfo> values = model::InferShapes(graph_);
-  CheckSizes(values);
+  for (const auto& [name, value] : values) CheckSize(name, value.dtype, value.shape);
   inputs_ = graph_.inputs;
   outputs_ = graph_.outputs;
   ResolveTaps(options.taps, values);
@@ -86,6 +74,7 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
       tensor = Tensor::Wrap(tensor.dtype(), tensor.shape(), nullptr, nullptr);
     }
   }
+  layouts_.emplace(std::move(graph_), PlannedValues());
 }
 
 void GraphSession::ResolveTaps(const std::vector<std::string>& taps,
@@ -169,63 +158,28 @@ void GraphSession::CheckInputs(const TensorMap& inputs) const {
   }
   if (inputs.size() == inputs_.size()) return;
   for (const auto& [name, tensor] : inputs) {
-    if (graph_.FindInput(name) == nullptr) {
+    if (!index_.contains(name) || index_.at(name) >= inputs_.size()) {
       throw Error(Code::kInvalidArgument, fmt::format("the model has no input {}: it has {}", name,
                                                       fmt::join(NamesOf(inputs_), ", ")));
     }
   }
 }
 
-std::shared_ptr<const GraphSession::Layout> GraphSession::LayoutFor(const TensorMap& inputs) {
-  std::vector<Shape> key;
-  std::map<std::string, Shape> shapes;
-  for (const ValueInfo& input : inputs_) {
-    key.push_back(inputs.at(input.name).shape());
-    shapes[input.name] = key.back();
-  }
-  {
-    std::lock_guard lock(layouts_mutex_);
-    if (const auto found = layouts_.find(key); found != layouts_.end()) return found->second;
-  }
-  std::shared_ptr<const Layout> layout = MakeLayout(shapes);
-  std::lock_guard lock(layouts_mutex_);
-  if (layouts_.size() >= kMostLayouts) layouts_.clear();
-  layouts_[key] = layout;
-  return layout;
-}
-
-std::shared_ptr<const GraphSession::Layout> GraphSession::MakeLayout(
-    const std::map<std::string, Shape>& shapes) const {
-  const std::map<std::string, ValueInfo> inferred = model::InferShapes(graph_, shapes);
-  CheckSizes(inferred);
-  auto layout = std::make_shared<Layout>();
-  layout->shapes.resize(values_.size());
-  layout->offsets.resize(values_.size());
-  std::vector<Lifetime> lifetimes;
-  std::vector<size_t> placed;
+std::vector<PlannedValue> GraphSession::PlannedValues() const {
+  std::vector<PlannedValue> planned;
   for (size_t i = 0; i < values_.size(); ++i) {
-    const auto found = inferred.find(values_[i].name);
-    if (found == inferred.end() || !found->second.has_shape) continue;
-    const Shape& shape = found->second.shape;
-    if (std::find(shape.begin(), shape.end(), -1) != shape.end()) continue;
-    layout->shapes[i] = shape;
-    if (values_[i].answer || values_[i].constant || i < inputs_.size()) continue;
-    Lifetime life{static_cast<size_t>(ElementCount(shape)) * SizeOf(found->second.dtype), steps_.size(), 0};
-    for (size_t step = 0; step < steps_.size(); ++step) {
-      const auto touches = [&](const std::vector<size_t>& list) {
-        return std::find(list.begin(), list.end(), i) != list.end();
-      };
-      if (!touches(steps_[step].inputs) && !touches(steps_[step].outputs)) continue;
-      life.first = std::min(life.first, step);
-      life.last = step;
+    PlannedValue value{.name = values_[i].name, .dtype = values_[i].dtype};
+    value.made = maker_[i].has_value();
+    value.in_arena = value.made && !values_[i].answer;
+    value.first = value.last = value.made ? maker_[i]->step : 0;
+    if (value.made) {
+      const Step& maker = *steps_[value.first].step;
+      value.fitted = !IsForeign(maker) && maker.plan.kernel != "reference";
     }
-    lifetimes.push_back(life);
-    placed.push_back(i);
+    for (const Place& reader : readers_[i]) value.last = std::max(value.last, reader.step);
+    planned.push_back(std::move(value));
   }
-  const ArenaLayout arena = PlanArena(lifetimes);
-  for (size_t i = 0; i < placed.size(); ++i) layout->offsets[placed[i]] = arena.offsets[i];
-  layout->arena_bytes = arena.bytes;
-  return layout;
+  return planned;
 }
 
 class GraphSession::SlotLease {
@@ -282,10 +236,11 @@ TensorMap GraphSession::Answer(const TensorMap& inputs, const std::vector<std::s
                               fmt::join(NamesOf(outputs_), ", ")));
     }
   }
-  const std::shared_ptr<const Layout> layout = LayoutFor(inputs);
+  std::vector<int64_t> sizes = layouts_->SizesOf(inputs);
+  std::shared_ptr<const Layout> layout = layouts_->For(sizes);
   SlotLease lease(*this);
   Slot& slot = lease.slot();
-  if (slot.layout != layout) Lay(slot, layout);
+  if (slot.layout != layout || slot.sizes != sizes) Lay(slot, std::move(layout), std::move(sizes));
   for (size_t i = 0; i < inputs_.size(); ++i) Hand(slot, i, inputs.at(inputs_[i].name));
   RunSteps(slot);
   TensorMap answers;
@@ -303,8 +258,10 @@ void GraphSession::Hand(Slot& slot, size_t value, const Tensor& tensor) const {
   for (const Place& place : readers_[value]) slot.in[place.step][place.index] = tensor;
 }
 
-void GraphSession::Lay(Slot& slot, std::shared_ptr<const Layout> layout) const {
+// A value of a shape that only its step tells begins as one of the layout's, in all of its room.
+void GraphSession::Lay(Slot& slot, std::shared_ptr<const Layout> layout, std::vector<int64_t> sizes) const {
   slot.layout.reset();
+  slot.shapes = layouts_->ShapesAt(sizes, *layout);
   if (layout->arena_bytes > 0 && (!slot.arena || slot.arena.bytes() < layout->arena_bytes))
     slot.arena = Tensor::New(DType::kU8, {static_cast<int64_t>(layout->arena_bytes)});
   slot.in.resize(steps_.size());
@@ -315,13 +272,14 @@ void GraphSession::Lay(Slot& slot, std::shared_ptr<const Layout> layout) const {
   }
   for (size_t value = 0; value < values_.size(); ++value) {
     if (values_[value].constant) Hand(slot, value, values_[value].constant);
-    if (!layout->offsets[value] || !maker_[value]) continue;
+    if (!layout->offsets[value]) continue;
     char* const data = static_cast<char*>(slot.arena.data()) + *layout->offsets[value];
-    const Tensor tensor =
-        Tensor::Wrap(values_[value].dtype, *layout->shapes[value], data, slot.arena.memory());
+    const Shape& shape = slot.shapes[value] ? *slot.shapes[value] : *layout->shapes[value];
+    const Tensor tensor = Tensor::Wrap(values_[value].dtype, shape, data, slot.arena.memory());
     slot.out[maker_[value]->step][maker_[value]->index] = tensor;
     Hand(slot, value, tensor);
   }
+  slot.sizes = std::move(sizes);
   slot.layout = std::move(layout);
 }
 
@@ -335,7 +293,7 @@ void GraphSession::Forget(Slot& slot) const {
 }
 
 void GraphSession::RunSteps(Slot& slot) {
-  const auto foreign = [](const Wired& wired) { return wired.step->plan.kernel == "openvino"; };
+  const auto foreign = [](const Wired& wired) { return IsForeign(*wired.step); };
   for (size_t at = 0; at < steps_.size();) {
     const auto next = std::find_if(steps_.begin() + static_cast<ptrdiff_t>(at), steps_.end(), foreign);
     const auto end = static_cast<size_t>(next - steps_.begin());
@@ -353,17 +311,19 @@ void GraphSession::RunStep(Slot& slot, size_t at) {
   const Wired& wired = steps_[at];
   std::vector<Tensor>& out = slot.out[at];
   for (size_t i = 0; i < out.size(); ++i) {
-    const std::optional<Shape>& shape = slot.layout->shapes[wired.outputs[i]];
+    const std::optional<Shape>& shape = slot.shapes[wired.outputs[i]];
     if (!out[i] && shape) out[i] = Tensor::New(values_[wired.outputs[i]].dtype, *shape);
   }
   const Clock::time_point begin = Clock::now();
   wired.step->Run(*slot.states[at], slot.in[at], out);
   Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), *slot.states[at]);
   for (size_t i = 0; i < out.size(); ++i) {
-    const std::optional<size_t>& offset = slot.layout->offsets[wired.outputs[i]];
-    // A step answers in other memory where the shape is not what inference promised.
-    const bool in_place = offset && out[i].data() == static_cast<char*>(slot.arena.data()) + *offset;
-    if (!in_place) Hand(slot, wired.outputs[i], out[i]);
+    // What the readers have stays unless it is an answer, or the step has made it of another shape.
+    const std::vector<Place>& readers = readers_[wired.outputs[i]];
+    if (readers.empty()) continue;
+    const Tensor& handed = slot.in[readers[0].step][readers[0].index];
+    if (handed.data() != out[i].data() || handed.shape() != out[i].shape())
+      Hand(slot, wired.outputs[i], out[i]);
   }
 }
 

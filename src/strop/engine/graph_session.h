@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "strop/engine/arena.h"
 #include "strop/engine/build.h"
+#include "strop/engine/layouts.h"
 #include "strop/engine/plan.h"
 #include "strop/engine/session.h"
 
@@ -42,22 +42,18 @@ class GraphSession : public Session {
     std::unique_ptr<Step> step;
     std::vector<size_t> inputs, outputs;
   };
-  // What follows from the inputs' shapes.
-  struct Layout {
-    std::vector<std::optional<Shape>> shapes;    // of each value
-    std::vector<std::optional<size_t>> offsets;  // of each value in the arena
-    size_t arena_bytes = 0;
-  };
   // A step's place of a value among its inputs or outputs.
   struct Place {
     size_t step, index;
   };
-  // The memory of one run at a time. Tensors of arena values and constants stay as long as the layout does,
-  // so that a run only sets what comes from outside and what it makes anew.
+  // The memory of one run at a time. Tensors of arena values and constants stay as long as the inputs' sizes
+  // do, so that a run of those of the last one only sets what comes from outside and what it makes anew.
   struct Slot {
     Tensor arena;
     std::vector<std::unique_ptr<Step::State>> states;
+    std::vector<int64_t> sizes;  // of the last run
     std::shared_ptr<const Layout> layout;
+    std::vector<std::optional<Shape>> shapes;  // of each value that a step makes; nullopt: the step tells
     std::vector<std::vector<Tensor>> in, out;  // of each step
   };
   class SlotLease;
@@ -68,9 +64,8 @@ class GraphSession : public Session {
                    const std::map<std::string, model::ValueInfo>& values);
   size_t ValueIndex(const std::string& name);
   void CheckInputs(const TensorMap& inputs) const;
-  std::shared_ptr<const Layout> LayoutFor(const TensorMap& inputs);
-  std::shared_ptr<const Layout> MakeLayout(const std::map<std::string, Shape>& shapes) const;
-  void Lay(Slot& slot, std::shared_ptr<const Layout> layout) const;
+  std::vector<PlannedValue> PlannedValues() const;
+  void Lay(Slot& slot, std::shared_ptr<const Layout> layout, std::vector<int64_t> sizes) const;
   void Hand(Slot& slot, size_t value, const Tensor& tensor) const;
   void Forget(Slot& slot) const;
   void RunSteps(Slot& slot);
@@ -78,7 +73,7 @@ class GraphSession : public Session {
   void Record(size_t step, double seconds, Step::State& state);
 
   std::string hash_;
-  model::Graph graph_;
+  model::Graph graph_;  // until the layouts take it
   ThreadPool pool_;
   std::optional<SavedPlan> saved_;
   std::vector<model::ValueInfo> inputs_, outputs_;
@@ -88,8 +83,7 @@ class GraphSession : public Session {
   std::vector<std::vector<Place>> readers_;  // of each value
   std::vector<std::optional<Place>> maker_;  // of each value
 
-  std::mutex layouts_mutex_;
-  std::map<std::vector<Shape>, std::shared_ptr<const Layout>> layouts_;
+  std::optional<Layouts> layouts_;
 
   const size_t most_slots_;
   std::mutex slots_mutex_;

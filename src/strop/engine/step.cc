@@ -98,6 +98,18 @@ class ReferenceStep : public Step {
 
 }  // namespace
 
+void Fit(Tensor& out, DType dtype, std::span<const int64_t> shape) {
+  if (out && out.dtype() == dtype &&
+      std::equal(shape.begin(), shape.end(), out.shape().begin(), out.shape().end()))
+    return;
+  Shape wanted(shape.begin(), shape.end());
+  if (out && static_cast<size_t>(ElementCount(wanted)) * SizeOf(dtype) <= out.bytes()) {
+    out = Tensor::Wrap(dtype, std::move(wanted), out.data(), out.memory());
+  } else {
+    out = Tensor::New(dtype, std::move(wanted));
+  }
+}
+
 void Describe(LayerPlan& plan, const model::Graph& graph, const std::vector<size_t>& nodes, size_t head) {
   plan.layer = graph.nodes[head].name;
   for (const size_t node : nodes) plan.op += (plan.op.empty() ? "" : "+") + graph.nodes[node].op;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,8 +27,9 @@ class Step {
 
   virtual ~Step() = default;
   virtual std::unique_ptr<State> NewState() { return std::make_unique<State>(); }
-  // Tensors in the order of inputs and outputs. An output with memory is written in place, an empty one is
-  // made.
+  // Tensors in the order of inputs and outputs. An output with memory is written in place and an empty one is
+  // made. Own kernels take the shape from their inputs, so that an output's memory need only have room for it
+  // (Fit); others are given an output of its very shape, or none.
   virtual void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) = 0;
   // What the last Run of the state spent inside the region; empty when it does not know.
   virtual std::vector<LayerProfile> Inside(State&) const { return {}; }
@@ -38,6 +40,13 @@ class Step {
   std::vector<std::string> inputs, outputs;
   LayerPlan plan;
 };
+
+// Makes `out` a tensor of the shape: in the memory that it has where its bytes suffice, else in new memory.
+// One that is of the shape already stays as it is, and nothing is allocated.
+void Fit(Tensor& out, DType dtype, std::span<const int64_t> shape);
+inline void Fit(Tensor& out, DType dtype, std::initializer_list<int64_t> shape) {
+  Fit(out, dtype, std::span(shape.begin(), shape.size()));
+}
 
 // The region as a model of its own, from Extract or the whole graph. Throws kUnsupported as OpenVinoModel
 // does.

@@ -138,13 +138,12 @@ class TreeStep : public Step {
     Job job{x.As<float>().data(), rows, width, nullptr, nullptr};
     if (labels_at_) {
       Tensor& labels = out[*labels_at_];
-      if (!labels || labels.shape() != Shape{rows}) labels = Tensor::New(DType::kI64, {rows});
+      Fit(labels, DType::kI64, {rows});
       job.labels = labels.As<int64_t>().data();
     }
     if (scores_at_) {
       Tensor& scores = out[*scores_at_];
-      const Shape wanted{rows, trees_.targets};
-      if (!scores || scores.shape() != wanted) scores = Tensor::New(DType::kF32, wanted);
+      Fit(scores, DType::kF32, {rows, trees_.targets});
       job.scores = scores.As<float>().data();
     }
     return job;

@@ -28,9 +28,8 @@ AttentionStep::AttentionStep(const LayerBuild& build, const AttentionLayer& laye
 
 void AttentionStep::Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) {
   const Sizes sizes = Check(in);
-  if (!out[0])
-    out[0] = Tensor::New(layer_.bytes ? layer_.bytes->dtype : DType::kF32,
-                         {sizes.batch, sizes.queries, layer_.heads * layer_.value_depth});
+  Fit(out[0], layer_.bytes ? layer_.bytes->dtype : DType::kF32,
+      {sizes.batch, sizes.queries, layer_.heads * layer_.value_depth});
   auto& memory = static_cast<Memory&>(state);
   const int64_t heads = sizes.batch * layer_.heads, parts = std::min<int64_t>(pool_.threads(), heads);
   const int64_t each = ScratchBytes(sizes);

@@ -32,7 +32,7 @@ class ChainStep : public Step {
   }
 
   void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
-    if (!out[0]) out[0] = Tensor::New(program_.dtype(), in[0].shape());
+    Fit(out[0], program_.dtype(), in[0].shape());
     auto& memory = static_cast<Memory&>(state);
     const int64_t size = out[0].size(), rows = size / n_;
     const int64_t parts = std::clamp<int64_t>(size / kWorthAThread, 1,

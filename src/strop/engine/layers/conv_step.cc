@@ -52,10 +52,7 @@ void ConvStep::Run(State& state, std::span<const Tensor> in, std::span<Tensor> o
   auto& memory = static_cast<Memory&>(state);
   Slide(memory, in[0].shape());
   const Shape& shape = in[0].shape();
-  const bool fits = out[0] && out[0].shape()[0] == shape[0] && out[0].shape()[2] == memory.window.out_h &&
-                    out[0].shape()[3] == memory.window.out_w;
-  if (!fits)
-    out[0] = Tensor::New(end_.dtype(), {shape[0], layer_.n, memory.window.out_h, memory.window.out_w});
+  Fit(out[0], end_.dtype(), {shape[0], layer_.n, memory.window.out_h, memory.window.out_w});
   Compute(memory, in, out[0]);
 }
 

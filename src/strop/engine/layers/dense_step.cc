@@ -100,7 +100,7 @@ class DenseStep : public Step {
     return std::max<int64_t>(1, kChainBlock / n_ / unit) * unit;
   }
 
-  // The answer to rows of k, in the memory that is there if it fits.
+  // The answer to rows of k.
   void Make(Tensor& out, const Tensor& in) const {
     const Shape& rows = in.shape();
     if (rows.size() < 2 || rows.back() != k_)
@@ -111,7 +111,7 @@ class DenseStep : public Step {
     if (fits) return;
     Shape shape = rows;
     shape.back() = n_;
-    out = Tensor::New(dtype_, shape);
+    Fit(out, dtype_, shape);
   }
 
   // A thread's rows, block by block through the chain.

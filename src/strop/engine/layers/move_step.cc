@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -27,14 +28,19 @@ class MoveStep : public Step {
     plan.isa = IsaName(Isa::kScalar);
   }
 
+  std::unique_ptr<State> NewState() override { return std::make_unique<Shapes>(); }
+
  protected:
   const model::Node& node() const noexcept { return layer_.alone.nodes[0]; }
 
-  // An answer of so many elements, by the node's rules where the session does not know its shape.
-  void MakeAnswer(const Tensor& in, Tensor& out, int64_t elements) const {
-    if (out && out.size() == elements) return;
-    out = Tensor::New(layer_.dtype,
-                      model::InferShapes(layer_.alone, {{layer_.input, in.shape()}}).at(layer_.output).shape);
+  // The answer, of the shape that the node's rules give it.
+  void MakeAnswer(State& state, const Tensor& in, Tensor& out) const {
+    auto& shapes = static_cast<Shapes&>(state);
+    if (shapes.from != in.shape()) {
+      shapes.to = model::InferShapes(layer_.alone, {{layer_.input, in.shape()}}).at(layer_.output).shape;
+      shapes.from = in.shape();
+    }
+    Fit(out, layer_.dtype, shapes.to);
   }
 
   // each(part, parts) for so many pieces of work over so much memory.
@@ -47,13 +53,20 @@ class MoveStep : public Step {
 
   const MoveLayer layer_;
   ThreadPool& pool_;
+
+ private:
+  // Of the last run.
+  struct Shapes : State {
+    std::optional<Shape> from;
+    Shape to;
+  };
 };
 
 class CopyStep : public MoveStep {
  public:
   using MoveStep::MoveStep;
-  void Run(State&, std::span<const Tensor> in, std::span<Tensor> out) override {
-    MakeAnswer(in[0], out[0], in[0].size());
+  void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
+    MakeAnswer(state, in[0], out[0]);
     const auto bytes = static_cast<int64_t>(in[0].bytes());
     Share(bytes, bytes, [&](int64_t begin, int64_t end) {
       std::copy_n(static_cast<const char*>(in[0].data()) + begin, end - begin,
@@ -65,8 +78,8 @@ class CopyStep : public MoveStep {
 class ConvertStep : public MoveStep {
  public:
   using MoveStep::MoveStep;
-  void Run(State&, std::span<const Tensor> in, std::span<Tensor> out) override {
-    MakeAnswer(in[0], out[0], in[0].size());
+  void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
+    MakeAnswer(state, in[0], out[0]);
     if (in[0].dtype() == DType::kI64) return Convert<int64_t>(in[0], out[0]);
     if (in[0].dtype() == DType::kI32) return Convert<int32_t>(in[0], out[0]);
     Convert<bool>(in[0], out[0]);
@@ -96,12 +109,12 @@ class TransposeStep : public MoveStep {
     plan.isa = IsaName(kernel_.isa);
   }
 
-  void Run(State&, std::span<const Tensor> in, std::span<Tensor> out) override {
+  void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
     if (in[0].shape().size() != perm_.size())
       throw Error(Code::kInvalidArgument,
                   fmt::format("node {} ({}): its input is {}, expected {} axes", plan.layer, plan.op,
                               ShapeText(in[0].shape()), perm_.size()));
-    MakeAnswer(in[0], out[0], in[0].size());
+    MakeAnswer(state, in[0], out[0]);
     if (out[0].size() == 0) return;
     const Permutation permutation(in[0].shape(), perm_, static_cast<int64_t>(SizeOf(in[0].dtype())));
     Share(static_cast<int64_t>(in[0].bytes()), permutation.pieces(), [&](int64_t begin, int64_t end) {
@@ -122,8 +135,8 @@ class GatherStep : public MoveStep {
         rows_(table_.shape()[0]),
         row_bytes_(static_cast<int64_t>(table_.bytes()) / rows_) {}
 
-  void Run(State&, std::span<const Tensor> in, std::span<Tensor> out) override {
-    MakeAnswer(in[0], out[0], in[0].size() * (table_.size() / rows_));
+  void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
+    MakeAnswer(state, in[0], out[0]);
     if (in[0].dtype() == DType::kI64) return Gather<int64_t>(in[0], out[0]);
     Gather<int32_t>(in[0], out[0]);
   }

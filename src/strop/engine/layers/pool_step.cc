@@ -85,9 +85,7 @@ class WindowPoolStep : public PoolStep {
     Slide(memory, shape);
     const Window& w = memory.window;
     const int64_t images = shape[0], channels = shape[1], rows = images * w.out_h;
-    const bool fits = out[0] && out[0].shape()[0] == images && out[0].shape()[1] == channels &&
-                      out[0].shape()[2] == w.out_h && out[0].shape()[3] == w.out_w;
-    if (!fits) out[0] = Tensor::New(answer_, {images, channels, w.out_h, w.out_w});
+    Fit(out[0], answer_, {images, channels, w.out_h, w.out_w});
     if (out[0].size() == 0) return;
     const int64_t taps = rows * w.out_w * channels * w.kernel_h * w.kernel_w;
     const int64_t parts =
@@ -193,8 +191,7 @@ class MeanOfAllStep : public PoolStep {
     const Shape& shape = in[0].shape();
     Check(shape);
     const int64_t images = shape[0], channels = shape[1], pixels = shape[2] * shape[3];
-    const bool fits = out[0] && out[0].shape()[0] == images && out[0].shape()[1] == channels;
-    if (!fits) out[0] = Tensor::New(answer_, {images, channels, 1, 1});
+    Fit(out[0], answer_, {images, channels, 1, 1});
     if (out[0].size() == 0) return;
     if (pixels == 0)
       throw Error(Code::kInvalidArgument,

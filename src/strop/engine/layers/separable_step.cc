@@ -71,9 +71,7 @@ class SeparableStep : public Step {
     Slide(memory, shape);
     const Window& w = memory.window;
     const int64_t images = shape[0], n = layer_.project.n, rows = images * w.out_h;
-    const bool fits =
-        out[0] && out[0].shape()[0] == images && out[0].shape()[2] == w.out_h && out[0].shape()[3] == w.out_w;
-    if (!fits) out[0] = Tensor::New(end_.dtype(), {images, n, w.out_h, w.out_w});
+    Fit(out[0], end_.dtype(), {images, n, w.out_h, w.out_w});
     const int64_t work = rows * w.out_w * layer_.depthwise.n * (w.kernel_h * w.kernel_w + n);
     const int64_t parts =
         std::clamp<int64_t>(work / kWorthAThread, 1, std::min<int64_t>(pool_.threads(), rows));
