@@ -243,6 +243,7 @@ TensorMap GraphSession::Answer(const TensorMap& inputs, const std::vector<std::s
   if (slot.layout != layout || slot.sizes != sizes) Lay(slot, std::move(layout), std::move(sizes));
   for (size_t i = 0; i < inputs_.size(); ++i) Hand(slot, i, inputs.at(inputs_[i].name));
   RunSteps(slot);
+  slot.settled = true;
   TensorMap answers;
   for (const std::string& name : names) {
     const size_t value = index_.at(name);
@@ -261,6 +262,7 @@ void GraphSession::Hand(Slot& slot, size_t value, const Tensor& tensor) const {
 // A value of a shape that only its step tells begins as one of the layout's, in all of its room.
 void GraphSession::Lay(Slot& slot, std::shared_ptr<const Layout> layout, std::vector<int64_t> sizes) const {
   slot.layout.reset();
+  slot.settled = false;
   slot.shapes = layouts_->ShapesAt(sizes, *layout);
   if (layout->arena_bytes > 0 && (!slot.arena || slot.arena.bytes() < layout->arena_bytes))
     slot.arena = Tensor::New(DType::kU8, {static_cast<int64_t>(layout->arena_bytes)});
@@ -318,12 +320,10 @@ void GraphSession::RunStep(Slot& slot, size_t at) {
   wired.step->Run(*slot.states[at], slot.in[at], out);
   Record(at, std::chrono::duration<double>(Clock::now() - begin).count(), *slot.states[at]);
   for (size_t i = 0; i < out.size(); ++i) {
-    // What the readers have stays unless it is an answer, or the step has made it of another shape.
-    const std::vector<Place>& readers = readers_[wired.outputs[i]];
-    if (readers.empty()) continue;
-    const Tensor& handed = slot.in[readers[0].step][readers[0].index];
-    if (handed.data() != out[i].data() || handed.shape() != out[i].shape())
-      Hand(slot, wired.outputs[i], out[i]);
+    const std::optional<size_t>& offset = slot.layout->offsets[wired.outputs[i]];
+    // A step answers in other memory where the shape is not what inference promised.
+    const bool in_place = offset && out[i].data() == static_cast<char*>(slot.arena.data()) + *offset;
+    if (!in_place || !slot.settled) Hand(slot, wired.outputs[i], out[i]);
   }
 }
 

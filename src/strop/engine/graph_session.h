@@ -55,6 +55,7 @@ class GraphSession : public Session {
     std::shared_ptr<const Layout> layout;
     std::vector<std::optional<Shape>> shapes;  // of each value that a step makes; nullopt: the step tells
     std::vector<std::vector<Tensor>> in, out;  // of each step
+    bool settled = false;  // a run of these sizes has ended, so that readers have the shapes that steps tell
   };
   class SlotLease;
 
