@@ -134,8 +134,9 @@ Model Images(int64_t blocks, bool any_size) {
     const std::string a = add("Relu", {add("Conv", {x, "w"}, "a" + at, {{"pads", around}})}, "b" + at);
     std::string c = add("Conv", {a, "point"}, "c" + at);
     if (!any_size) c = add("Add", {c, x}, "d" + at);
-    const std::string deep = add("Conv", {c, "depthwise"}, "e" + at,
-                                 {{"pads", around}, {"group", int64_t{6}}, {"strides", Ints{1, 1}}});
+    std::string deep = add("Conv", {c, "depthwise"}, "e" + at,
+                           {{"pads", around}, {"group", int64_t{6}}, {"strides", Ints{1, 1}}});
+    if (!any_size) deep = add("Conv", {deep, "point"}, "separable" + at);
     const std::string most = add("MaxPool", {deep}, "f" + at, {{"kernel_shape", three}, {"pads", around}});
     const std::string there = add("Transpose", {most}, "g" + at, {{"perm", Ints{0, 2, 3, 1}}});
     x = add("Transpose", {add("Tanh", {there}, "h" + at)}, "i" + at, {{"perm", Ints{0, 3, 1, 2}}});
