@@ -25,8 +25,8 @@ constexpr std::array<int64_t, 8> kOddSizes = {1009, 1013, 1019, 1021, 1031, 1033
 
 int64_t BucketOf(int64_t size) noexcept {
   if (size <= 8 || size > int64_t{1} << 60) return size;
-  const auto step = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size)) / 4);
-  return (size + step - 1) / step * step;
+  const int64_t step = int64_t{1} << (std::bit_width(static_cast<uint64_t>(size)) - 3);
+  return (size + step - 1) & -step;
 }
 
 void CheckSize(const std::string& name, DType dtype, const Shape& shape) {
