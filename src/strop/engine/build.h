@@ -18,14 +18,15 @@ struct BuildRequest {
   const model::Graph& graph;                              // constants already made initializers
   const std::map<std::string, model::ValueInfo>& values;  // InferShapes of it
   std::set<std::string> kept;                             // outputs and taps
-  std::string candidate;                                  // "openvino", "strop", "reference"
-  const SavedPlan* plan = nullptr;                        // kernels of the layers; nullptr: the default ones
+  std::string candidate;            // "openvino", "strop", "reference"; empty: the default
+  const SavedPlan* plan = nullptr;  // kernels of the layers; nullptr: the default ones
   OpenVinoModel::Options openvino;
   ThreadPool& pool;
 };
 
-// The steps of the candidate, in order. Nodes that OpenVINO cannot compile go to the reference evaluator.
-// Throws kUnsupported naming operator and node when neither runs one.
+// The steps of the candidate, in order; of the default, "strop" where that needs no OpenVINO, else
+// "openvino". Nodes that OpenVINO cannot compile go to the reference evaluator. Throws kUnsupported naming
+// operator and node when neither runs one.
 std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request);
 
 // Makes the constants that a layer reads its own: Constant nodes turned into initializers, and a

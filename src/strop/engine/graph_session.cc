@@ -60,7 +60,7 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
                        .openvino = {.threads = pool_.threads(), .profile_layers = options.profile_layers},
                        .pool = pool_};
   for (const ValueInfo& output : outputs_) request.kept.insert(output.name);
-  if (request.candidate.empty()) request.candidate = saved_ ? saved_->candidate : CandidateNames(0).front();
+  if (request.candidate.empty() && saved_) request.candidate = saved_->candidate;
   Wire(BuildSteps(request));
   for (Value& value : values_) {
     if (const auto known = values.find(value.name); known != values.end()) value.dtype = known->second.dtype;

@@ -115,11 +115,6 @@ std::optional<SavedPlan> LoadPlan(const std::filesystem::path& path, const PlanK
   return std::nullopt;
 }
 
-std::vector<std::string> CandidateNames(size_t layers) {
-  if (layers == 0) return {"openvino"};
-  return {"openvino", "strop"};
-}
-
 void TuneOptions::Validate() const {
   if (threads < 0)
     throw Error(Code::kInvalidArgument, fmt::format("threads = {}: expected 0 (every CPU) or more", threads));

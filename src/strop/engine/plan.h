@@ -49,10 +49,6 @@ STROP_API void SavePlan(const SavedPlan& plan, const std::filesystem::path& path
 // The plan at `path` if it is there and holds for `key`; otherwise nothing, and the log says why.
 STROP_API std::optional<SavedPlan> LoadPlan(const std::filesystem::path& path, const PlanKey& key);
 
-// The ways to run a whole model; the first is the default while nothing was timed. "strop" is one when there
-// are layers of own kernels. Pure.
-STROP_API std::vector<std::string> CandidateNames(size_t layers);
-
 struct STROP_API TuneOptions {
   int threads = 0;                      // 0: every usable CPU
   int64_t batch = 1;                    // of inputs whose first size is dynamic
@@ -62,8 +58,8 @@ struct STROP_API TuneOptions {
 };
 
 // Times every candidate on this machine, interleaved, on seeded random inputs. The only one of a model of
-// which OpenVINO gets nothing is called "strop". Another is chosen only when it leads by 3 %: another than
-// "strop" where that needs no OpenVINO, else another than the default.
+// which OpenVINO gets nothing is called "strop". Another than the default is chosen only when it leads by 3
+// %.
 STROP_API SavedPlan MakePlan(const std::filesystem::path& model, const TuneOptions& options = {});
 // The same, saved beside the model.
 STROP_API SavedPlan TunePlan(const std::filesystem::path& model, const TuneOptions& options = {});

@@ -370,9 +370,21 @@ TEST_F(PlanTest, ABrokenPlanSaysWhere) {
               HasSubstr("format 9"));
 }
 
-TEST(Plan, TheDefaultIsTheWholeModelOnOpenVino) {
-  EXPECT_THAT(CandidateNames(0), testing::ElementsAre("openvino"));
-  EXPECT_THAT(CandidateNames(3), testing::ElementsAre("openvino", "strop"));
+TEST(Plan, TheDefaultIsOwnLayersWhereTheyHaveTheWholeModel) {
+  const auto kernels = [](const model::Graph& graph) {
+    std::vector<std::string> names;
+    for (const LayerPlan& layer : Session::Make(graph, {})->plan()) names.push_back(layer.kernel);
+    return names;
+  };
+  EXPECT_THAT(kernels(TwoDenseLayers()), testing::ElementsAre("openvino"));  // a Sin lies between them
+  model::Graph whole = TwoDenseLayers();
+  std::erase_if(whole.nodes, [](const model::Node& node) { return node.op == "Sin"; });
+  whole.nodes.back().inputs[0] = "h2";
+  if (HighestIsa(Cpu()) < Isa::kAvx2) {
+    EXPECT_THAT(kernels(whole), testing::ElementsAre("openvino"));
+  } else {
+    EXPECT_THAT(kernels(whole), testing::ElementsAre(testing::StartsWith("gem"), testing::StartsWith("gem")));
+  }
 }
 
 TEST(Plan, InputsWithOtherDynamicSizesMustBeGiven) {

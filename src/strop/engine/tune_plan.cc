@@ -254,7 +254,8 @@ SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options
   // The kernels just chosen are what the "strop" candidate is timed with.
   const std::filesystem::path temporary = TemporaryBeside(PlanPath(path));
   SavePlan(plan, temporary);
-  std::vector<std::string> names = CandidateNames(layers.size());
+  std::vector<std::string> names = {"openvino"};
+  if (!layers.empty()) names.push_back("strop");
   std::vector<std::unique_ptr<Session>> sessions;
   std::vector<std::function<void()>> runs;
   try {
