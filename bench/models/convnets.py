@@ -1,5 +1,5 @@
-"""ResNet-18 (He et al., 2015) and MobileNetV2 (Sandler et al., 2018) at 224 x 224 with seeded random weights, batch
-normalisation folded into the convolutions as exporters leave it."""
+"""ResNet-18 (He et al., 2015) and MobileNetV2 (Sandler et al., 2018) at 224 x 224, batch normalisation folded into the
+convolutions as exporters leave it, and the network of examples/fashion, all with seeded random weights."""
 
 import numpy as np
 from onnx import TensorProto
@@ -9,9 +9,9 @@ SIZE, CLASSES = 224, 1000
 
 
 class Net:
-    def __init__(self, name):
+    def __init__(self, name, shape=(3, SIZE, SIZE), dtype=TensorProto.FLOAT):
         self.graph, self.rng = Graph(name), np.random.default_rng(0)
-        self.x = self.graph.input("image", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
+        self.x = self.graph.input("image", dtype, ["batch", *shape])
 
     def conv(self, x, name, channels, filters, kernel=1, stride=1, groups=1, activation=None):
         g, fan = self.graph, channels // groups * kernel * kernel
@@ -23,14 +23,15 @@ class Net:
             return g.node("Clip", f"{name}/Clip", x, "zero", "six")
         return g.node("Relu", f"{name}/Relu", x) if activation else x
 
+    def dense(self, x, name, channels, filters):
+        g, weight = self.graph, self.rng.normal(0, np.sqrt(1 / channels), (filters, channels)).astype(np.float32)
+        return g.node("Gemm", name, x, g.constant(f"{name}.weight", weight),
+                      g.constant(f"{name}.bias", np.zeros(filters, np.float32)), transB=1)
+
     def head(self, x, channels):
-        g = self.graph
-        x = g.node("Flatten", "flatten", g.node("GlobalAveragePool", "pool", x), axis=1)
-        weight = self.rng.normal(0, np.sqrt(1 / channels), (CLASSES, channels)).astype(np.float32)
-        logits = g.node("Gemm", "fc", x, g.constant("fc.weight", weight),
-                        g.constant("fc.bias", np.zeros(CLASSES, np.float32)), transB=1)
-        g.output(logits, "logits", ["batch", CLASSES])
-        return g.model()
+        x = self.graph.node("Flatten", "flatten", self.graph.node("GlobalAveragePool", "pool", x), axis=1)
+        self.graph.output(self.dense(x, "fc", channels, CLASSES), "logits", ["batch", CLASSES])
+        return self.graph.model()
 
 
 def resnet18():
@@ -67,6 +68,24 @@ def mobilenet_v2():
             channels, number = filters, number + 1
     x = net.conv(x, "last", channels, 1280, activation="relu6")
     return net.head(x, 1280)
+
+
+def fashion():
+    net = Net("fashion", (1, 28, 28), TensorProto.UINT8)
+    g = net.graph
+    x = g.node("Div", "scaled", g.node("Cast", "cast", net.x, to=TensorProto.FLOAT), g.constant("255", np.float32(255)))
+    channels = 1
+    for name, filters in (("conv1", 32), ("conv2", 64)):
+        x = net.conv(x, name, channels, filters, 3, activation="relu")
+        x, channels = g.node("MaxPool", f"{name}/pool", x, kernel_shape=[2, 2], strides=[2, 2]), filters
+    x = g.node("Relu", "hidden/Relu", net.dense(g.node("Flatten", "flatten", x, axis=1), "hidden", 3136, 128))
+    g.output(net.dense(x, "head", 128, 10), "logits", ["batch", 10])
+    return g.model()
+
+
+def fashion_samples(rng, count):
+    for _ in range(count):
+        yield {"image": rng.integers(0, 256, (1, 1, 28, 28), dtype=np.uint8)}
 
 
 def samples(rng, count):

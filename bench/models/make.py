@@ -29,6 +29,7 @@ MODELS = {
     "minilm": (minilm.build, minilm.samples, ["MatMul"]),
     "resnet18": (lambda _: convnets.resnet18(), convnets.samples, ["Conv", "Gemm", "Add", "MaxPool"]),
     "mobilenet_v2": (lambda _: convnets.mobilenet_v2(), convnets.samples, ["Conv", "Gemm", "Add"]),
+    "fashion": (lambda _: convnets.fashion(), convnets.fashion_samples, ["Conv", "Gemm", "MaxPool"]),
     "boosted_digits": (lambda _: trees.build(), None, None),
 }
 

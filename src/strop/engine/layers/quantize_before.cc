@@ -134,8 +134,8 @@ void BeforeMoves(Graph& graph, const std::set<std::string>& kept) {
 }  // namespace
 
 void QuantizeBefore(Graph& graph, const std::set<std::string>& kept) {
+  BeforeMoves(graph, kept);  // which may come behind a MaxPool
   BeforeMaxPools(graph, kept);
-  BeforeMoves(graph, kept);
 }
 
 }  // namespace strop::engine

@@ -102,5 +102,20 @@ TEST(QuantizeBefore, OnlyOverMovesThatNothingElseReads) {
   }
 }
 
+TEST(QuantizeBefore, OverMovesAndThePoolBeforeThem) {
+  model::Graph graph = PoolBehind();
+  graph.initializers["shape"] = Values<int64_t>(DType::kI64, {2, -1}, {2});
+  graph.nodes.insert(graph.nodes.end() - 1, MakeNode("Reshape", "reshape", {"p", "shape"}, {"flat"}));
+  graph.nodes.back().inputs[0] = "flat";
+  graph.outputs.clear();
+  End(graph, {"y"});
+  const model::Graph before = graph;
+  QuantizeBefore(graph, {"y"});
+  graph.Validate();
+  EXPECT_THAT(Operators(graph), ElementsAre("Conv", "Relu", "QuantizeLinear", "DequantizeLinear", "MaxPool",
+                                            "QuantizeLinear", "Reshape"));
+  ExpectAsReference(before, {{"x", RandomF32({2, 3, 12, 12}, 3)}}, {.threads = 2}, "bytes");
+}
+
 }  // namespace
 }  // namespace strop::engine
