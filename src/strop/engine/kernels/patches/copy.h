@@ -123,11 +123,36 @@ inline void FillStrip(const PatchesArgs& g, int64_t first, int64_t y, int64_t x,
   }
 }
 
+// Whole patches out of a strip, whose rows of a kernel are moved by kMove bytes each: what is too much is
+// written over by the next one.
+template <class V, class T, int64_t kMove>
+inline T* MovePatches(const PatchesArgs& g, const T* strip, int64_t row, int64_t step, int64_t count,
+                      T* out) noexcept {
+  const int64_t run = g.window.kernel_w * g.channels;
+  for (int64_t i = 0; i < count; ++i, strip += step) {
+    const T* from = strip;
+    for (int64_t ky = 0; ky < g.window.kernel_h; ++ky, from += row, out += run) std::memcpy(out, from, kMove);
+  }
+  return out;
+}
+
+// How many of the next `count` patches can be moved so, as long as what is too much falls on patches behind.
+template <class V, class T>
+inline int64_t Movable(const PatchesArgs& g, int64_t p, int64_t count, int64_t move) noexcept {
+  const int64_t run = g.window.kernel_w * g.channels, whole = g.window.kernel_h * run;
+  if (g.window.dilation_w != 1 || g.out_row != whole || run * static_cast<int64_t>(sizeof(T)) > move)
+    return 0;
+  const int64_t over = move / static_cast<int64_t>(sizeof(T)) - run;
+  const int64_t safe = g.p1 - p - (over + whole - 1) / whole;
+  return safe < 0 ? 0 : safe < count ? safe : count;
+}
+
 // A strip that many pixels share is made channels-last first: their patches are then runs of it.
 template <class V, class T>
 inline void PatchesOfFirst(const PatchesArgs& g) noexcept {
   const Window& w = g.window;
-  alignas(64) T strip[kStripBytes<V> / sizeof(T)];
+  constexpr int64_t kShort = 16, kLong = 64;  // bytes of a move
+  alignas(64) T strip[(kStripBytes<V> + kLong) / sizeof(T)];
   const int64_t deep = w.kernel_h * g.channels * static_cast<int64_t>(sizeof(T));
   const int64_t reach = (w.kernel_w - 1) * w.dilation_w + 1;
   const int64_t widest = kStripBytes<V> / deep;
@@ -167,7 +192,15 @@ inline void PatchesOfFirst(const PatchesArgs& g) noexcept {
     FillStrip<V, T>(g, have, y, from, width, strip);
     PatchesArgs rows = g;
     rows.window.dilation_h = 1;
-    for (int64_t i = 0; i < count; ++i, out += g.out_row)
+    const int64_t step = w.stride_w * g.channels;
+    const T* const first = strip + (x - from) * g.channels;
+    int64_t i = Movable<V, T>(g, p, count, kShort);
+    if (i > 0) {
+      out = MovePatches<V, T, kShort>(g, first, row, step, i, out);
+    } else if ((i = Movable<V, T>(g, p, count, kLong)) > 0) {
+      out = MovePatches<V, T, kLong>(g, first, row, step, i, out);
+    }
+    for (; i < count; ++i, out += g.out_row)
       Patch<V, T>(rows, strip, row, g.channels, 0, x - from + i * w.stride_w, out,
                   WindowSpan<V>{0, w.kernel_h}, WindowSpan<V>{0, w.kernel_w});
     p += count;

@@ -33,7 +33,8 @@ class PatchesTest : public testing::TestWithParam<const PatchesKernel*> {
     for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<T>(i * 37 + 1);
     T guard;
     std::memset(&guard, kGuard, sizeof guard);
-    std::vector<T> out(Size(rows * args.out_row + misalign), guard);
+    constexpr int64_t kBehind = 70;
+    std::vector<T> out(Size(rows * args.out_row + misalign + kBehind), guard);
     args.in = in.data() + misalign;
     args.out = out.data() + misalign;
     GetParam()->run(args);
@@ -57,6 +58,8 @@ class PatchesTest : public testing::TestWithParam<const PatchesKernel*> {
             << " pad " << w.pad_top << " " << w.pad_left;
       }
     }
+    for (int64_t i = 0; i < kBehind; ++i)
+      ASSERT_EQ(out[out.size() - Size(kBehind - i)], guard) << GetParam()->name << " wrote behind, at " << i;
   }
   void Check(const Window& window, int64_t channels, int64_t p0, int64_t p1, int64_t misalign = 1,
              int64_t gap = 3) {
@@ -67,8 +70,10 @@ class PatchesTest : public testing::TestWithParam<const PatchesKernel*> {
       args.channels_first = first;
       args.p0 = p0;
       args.p1 = p1;
-      CheckElement<uint8_t>(args, misalign, gap);
-      CheckElement<uint32_t>(args, misalign, gap);
+      for (const int64_t each : {gap, int64_t{0}}) {
+        CheckElement<uint8_t>(args, misalign, each);
+        CheckElement<uint32_t>(args, misalign, each);
+      }
     }
   }
   void CheckWhole(const Window& window, int64_t channels, int64_t misalign = 1, int64_t gap = 3) {
