@@ -27,6 +27,7 @@ constexpr double kLead = 0.97;  // another than the default must take at most so
 // The same of a layer's kernels, whose times are short and whose weights are hot only here.
 constexpr double kLayerLead = 0.9;
 constexpr double kMeasurable = 2e-4;  // repeat shorter things until so many seconds
+constexpr double kSettling = 2e-3;    // until another's threads sleep
 constexpr int kFewestRounds = 7;
 
 double Seconds(Clock::time_point begin) {
@@ -39,9 +40,10 @@ double Median(std::vector<double> values) {
 }
 
 // Median seconds of each function, run in turn so that a slow spell of the machine meets all of them. Before
-// it is timed each runs once: OpenVINO's threads spin for a while behind a run, and caches hold what ran
-// last.
-std::vector<double> Interleave(const std::vector<std::function<void()>>& functions, double budget) {
+// it is timed each runs once and then for `settling` seconds: OpenVINO's threads spin for a while behind a
+// run, and caches hold what ran last.
+std::vector<double> Interleave(const std::vector<std::function<void()>>& functions, double budget,
+                               double settling) {
   std::vector<int64_t> repeats;
   for (const auto& function : functions) {
     function();  // warms caches, makes slots
@@ -54,7 +56,10 @@ std::vector<double> Interleave(const std::vector<std::function<void()>>& functio
   const Clock::time_point start = Clock::now();
   for (int round = 0; round < kFewestRounds || Seconds(start) < budget; ++round) {
     for (size_t i = 0; i < functions.size(); ++i) {
-      functions[i]();
+      const Clock::time_point first = Clock::now();
+      do {
+        functions[i]();
+      } while (Seconds(first) < settling);
       const Clock::time_point begin = Clock::now();
       for (int64_t repeat = 0; repeat < repeats[i]; ++repeat) functions[i]();
       times[i].push_back(Seconds(begin) / static_cast<double>(repeats[i]));
@@ -179,7 +184,7 @@ std::optional<LayerPlan> TimeLayer(const Timing& timing, const Layer& layer) {
       add();
     }
   }
-  const std::vector<double> seconds = Interleave(runs, timing.budget);
+  const std::vector<double> seconds = Interleave(runs, timing.budget, 0);
   build.isa = highest;
   build.family = {};
   const std::string usual = layer.make(build)->plan.kernel;
@@ -272,7 +277,7 @@ SavedPlan MakePlan(const std::filesystem::path& path, const TuneOptions& options
     throw;
   }
   std::filesystem::remove(temporary);
-  const std::vector<double> seconds = Interleave(runs, options.seconds / 2);
+  const std::vector<double> seconds = Interleave(runs, options.seconds / 2, kSettling);
   // The only way to run a model of which OpenVINO gets nothing, as one of trees: by either name it is the
   // same.
   if (names.size() == 1 && IsOwn(*sessions[0])) names[0] = "strop";

@@ -75,7 +75,7 @@ class DenseStep : public Step {
     auto& memory = static_cast<Memory&>(state);
     const int64_t m = in[0].size() / k_;
     memory.kernel = product_->Kernel(m);
-    const GemmGrid grid = SplitGemm({m, n_, k_}, product_->Tiling(m), pool_.threads());
+    const GemmGrid grid = product_->Split(m, pool_.threads());
     if (program_ && grid.columns == 1) {
       pool_.Run(grid.rows, [&](int64_t part) { RunRows(memory, part, grid.rows, in, out[0]); });
       return;

@@ -90,7 +90,7 @@ class PatchesStep : public ConvStep {
   void Compute(Memory& memory, std::span<const Tensor> in, const Tensor& out) const override {
     const Window& w = memory.window;
     const int64_t m = in[0].shape()[0] * w.out_h * w.out_w;
-    const GemmGrid grid = SplitGemm({m, layer_.n, depth_}, product_->Tiling(m), pool_.threads());
+    const GemmGrid grid = product_->Split(m, pool_.threads());
     const int64_t parts = grid.rows * grid.columns;
     if (InPlace(w)) return ComputeInPlace(memory, in, out, parts);
     const bool point = w.kernel_h == 1 && w.kernel_w == 1 && w.out_h == w.height && w.out_w == w.width &&

@@ -29,6 +29,9 @@ class FloatProduct : public Product {
       bias_.push_back(static_cast<float>(static_cast<double>(w.beta) * ValueAt(w.bias, i)));
   }
   GemmTiling Tiling(int64_t m) const noexcept override { return KernelOf(m).tile; }
+  GemmGrid Split(int64_t m, int threads) const noexcept override {
+    return SplitGemm({m, n_, k_}, Tiling(m), threads, kFloatWorth);
+  }
   std::string_view Kernel(int64_t m) const noexcept override { return KernelOf(m).name; }
   Isa isa() const noexcept override { return KernelOf(kManyRows).isa; }
 
@@ -71,6 +74,9 @@ class Int8Product : public Product {
     for (int64_t row = 0; row < k_; row += part_) offsets_.push_back(row);
   }
   GemmTiling Tiling(int64_t m) const noexcept override { return KernelOf(m).tile; }
+  GemmGrid Split(int64_t m, int threads) const noexcept override {
+    return SplitGemm({m, n_, k_}, Tiling(m), threads, kInt8Worth);
+  }
   std::string_view Kernel(int64_t m) const noexcept override { return KernelOf(m).name; }
   Isa isa() const noexcept override { return KernelOf(kManyRows).isa; }
 

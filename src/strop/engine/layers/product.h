@@ -66,6 +66,8 @@ class Product {
   virtual ~Product() = default;
   // The kernel for so many rows.
   virtual GemmTiling Tiling(int64_t m) const noexcept = 0;
+  // The grid for so many threads.
+  virtual GemmGrid Split(int64_t m, int threads) const noexcept = 0;
   virtual std::string_view Kernel(int64_t m) const noexcept = 0;
   virtual Isa isa() const noexcept = 0;
   // Block `index` of the grid of c[m × n] = a[m × k] · w; a and c without gaps between rows.

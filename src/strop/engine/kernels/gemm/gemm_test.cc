@@ -257,11 +257,11 @@ TEST(GemmDispatch, SplitsOnlyWhatIsWorthAThread) {
   const GemmKernel& gemm = *FindGemmKernel("gemm_f32_4x4_scalar");
   const GemmKernel& gemv = *FindGemmKernel("gemv_f32_1x4_scalar");
   const auto grid = [](const GemmGrid& g) { return std::pair(g.rows, g.columns); };
-  EXPECT_EQ(grid(SplitGemm({8, 10, 64}, gemm.tile, 8)), std::pair(int64_t{1}, int64_t{1}));
-  EXPECT_EQ(grid(SplitGemm({256, 512, 784}, gemm.tile, 8)), std::pair(int64_t{8}, int64_t{1}));
-  EXPECT_EQ(grid(SplitGemm({4, 4096, 4096}, gemm.tile, 8)), std::pair(int64_t{1}, int64_t{8}));
-  EXPECT_EQ(grid(SplitGemm({1, 4096, 4096}, gemv.tile, 8)), std::pair(int64_t{1}, int64_t{8}));
-  EXPECT_EQ(grid(SplitGemm({1, 4, 1 << 24}, gemv.tile, 8)), std::pair(int64_t{1}, int64_t{1}));
+  EXPECT_EQ(grid(SplitGemm({8, 10, 64}, gemm.tile, 8, kFloatWorth)), std::pair(int64_t{1}, int64_t{1}));
+  EXPECT_EQ(grid(SplitGemm({256, 512, 784}, gemm.tile, 8, kFloatWorth)), std::pair(int64_t{8}, int64_t{1}));
+  EXPECT_EQ(grid(SplitGemm({4, 4096, 4096}, gemm.tile, 8, kFloatWorth)), std::pair(int64_t{1}, int64_t{8}));
+  EXPECT_EQ(grid(SplitGemm({1, 4096, 4096}, gemv.tile, 8, kFloatWorth)), std::pair(int64_t{1}, int64_t{8}));
+  EXPECT_EQ(grid(SplitGemm({1, 4, 1 << 24}, gemv.tile, 8, kFloatWorth)), std::pair(int64_t{1}, int64_t{1}));
 }
 
 TEST(GemmDispatch, UnknownNameHasNoKernel) { EXPECT_EQ(FindGemmKernel("gemm_f32_99x99_avx9000"), nullptr); }

@@ -4,17 +4,11 @@
 #include <array>
 
 namespace strop::engine {
-namespace {
 
-// Multiply-adds of a part, some 2 µs of one core: a worker that spins begins on it within 1 µs.
-constexpr int64_t kWorthAThread = 1 << 17;
-
-}  // namespace
-
-GemmGrid SplitGemm(const GemmShape& shape, const GemmTiling& tile, int threads) noexcept {
+GemmGrid SplitGemm(const GemmShape& shape, const GemmTiling& tile, int threads, int64_t worth) noexcept {
   GemmGrid grid;
   const int64_t work = shape.m * shape.n * shape.k;
-  const int64_t parts = std::min<int64_t>(threads, work / kWorthAThread);
+  const int64_t parts = std::min<int64_t>(threads, work / worth);
   if (parts <= 1) return grid;
   const int64_t row_tiles = (shape.m + tile.mr - 1) / tile.mr;
   const int64_t column_tiles = (shape.n + tile.nr - 1) / tile.nr;

@@ -17,12 +17,17 @@ struct STROP_API GemmTiling {
   int64_t nr;  // columns of a tile, and of a panel of packed weights
 };
 
+// Multiply-adds of a block of float32, and of bytes, that take some 2 µs of one core: a worker that spins
+// begins on its own within 1 µs.
+inline constexpr int64_t kFloatWorth = 1 << 17, kInt8Worth = 1 << 20;
+
 // How many blocks of rows and of columns to cut a product into for so many threads; each block then is one
-// call of the kernel. Pure. Products too small to be worth waking a thread stay whole.
+// call of the kernel. Pure. Blocks have `worth` multiply-adds or more.
 struct STROP_API GemmGrid {
   int64_t rows = 1, columns = 1;
 };
-STROP_API GemmGrid SplitGemm(const GemmShape& shape, const GemmTiling& tile, int threads) noexcept;
+STROP_API GemmGrid SplitGemm(const GemmShape& shape, const GemmTiling& tile, int threads,
+                             int64_t worth) noexcept;
 
 // The rows and columns of block `index` of the grid; none for the last ones, where tiles are few.
 struct STROP_API GemmPart {
