@@ -27,6 +27,8 @@ thread_local int64_t allocations = 0;  // of this thread, by new
 
 }  // namespace
 
+// The sanitizers have their own, which the others of the C++ library's pair with.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 [[gnu::noinline]] void* operator new(size_t size) {
   ++allocations;
   if (void* const memory = std::malloc(std::max<size_t>(size, 1))) return memory;
@@ -34,6 +36,7 @@ thread_local int64_t allocations = 0;  // of this thread, by new
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#endif
 
 namespace strop::engine {
 namespace {
