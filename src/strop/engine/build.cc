@@ -333,6 +333,19 @@ std::vector<std::unique_ptr<Step>> MixedSteps(const BuildRequest& request) {
   }
 }
 
+// Nodes of which no value is read or kept: OpenVINO takes no region without an answer.
+void TakeOutDead(Graph& graph, const std::set<std::string>& kept) {
+  std::set<std::string> read = kept;
+  std::vector<Node> nodes;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    const auto is_read = [&](const std::string& value) { return read.contains(value); };
+    if (std::none_of(node->outputs.begin(), node->outputs.end(), is_read)) continue;
+    for (const std::string& value : model::UsedValues(*node)) read.insert(value);
+    nodes.push_back(std::move(*node));
+  }
+  graph.nodes.assign(std::make_move_iterator(nodes.rbegin()), std::make_move_iterator(nodes.rend()));
+}
+
 }  // namespace
 
 void PrepareGraph(Graph& graph, const std::set<std::string>& kept) {
@@ -343,6 +356,7 @@ void PrepareGraph(Graph& graph, const std::set<std::string>& kept) {
     graph.initializers[node.outputs[0]] = std::get<Tensor>(value->second);
     return true;
   });
+  TakeOutDead(graph, kept);
   // The nodes of a subgraph read values without naming them as inputs.
   if (std::none_of(graph.nodes.begin(), graph.nodes.end(), model::HasSubgraph)) {
     TakeOutIdentity(graph, kept);

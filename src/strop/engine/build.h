@@ -30,7 +30,8 @@ struct BuildRequest {
 std::vector<std::unique_ptr<Step>> BuildSteps(const BuildRequest& request);
 
 // Makes the constants that a layer reads its own: Constant nodes turned into initializers, and a
-// DequantizeLinear for each reader. Takes Identity out. The values of `kept` stay.
+// DequantizeLinear for each reader. Takes out Identity, and nodes that nothing needs. The values of `kept`
+// stay.
 void PrepareGraph(model::Graph& graph, const std::set<std::string>& kept);
 
 }  // namespace strop::engine

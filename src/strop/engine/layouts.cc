@@ -69,13 +69,18 @@ Layouts::Layouts(model::Graph graph, std::vector<PlannedValue> values)
 
 // Every dynamic size of an input has a name, of its own where the model gives it none.
 void Layouts::NameSizes() {
+  std::set<std::string> given;
+  for (const ValueInfo& input : graph_.inputs) given.insert(input.dim_names.begin(), input.dim_names.end());
   for (ValueInfo& input : graph_.inputs) {
     if (!input.has_shape) by_bucket_ = false;
     input.dim_names.resize(input.shape.size());
     for (size_t axis = 0; axis < input.shape.size(); ++axis) {
       if (input.shape[axis] >= 0) continue;
       std::string& name = input.dim_names[axis];
-      if (name.empty()) name = fmt::format("{}[{}]", input.name, axis);
+      if (name.empty()) {
+        name = fmt::format("{}[{}]", input.name, axis);
+        while (!given.insert(name).second) name += '\'';
+      }
       firsts_.push_back(named_.emplace(name, firsts_.size()).first->second);
     }
   }

@@ -68,8 +68,9 @@ struct Place {
     const DType dtype = found->second.dtype;
     return dtype == DType::kF32 || dtype == DType::kF64 || dtype == DType::kF16;
   }
-  const Node* Producer(size_t input) const {
-    const auto found = Given(input) ? producers.find(node.inputs[input]) : producers.end();
+  const Node* Producer(size_t input) const { return Given(input) ? ProducerOf(node.inputs[input]) : nullptr; }
+  const Node* ProducerOf(const std::string& value) const {
+    const auto found = producers.find(value);
     return found == producers.end() ? nullptr : found->second;
   }
 };
@@ -123,6 +124,45 @@ Reason Round(const Place& place) {
   return std::nullopt;
 }
 
+// The way back from bytes is moved behind the reduction, which then is of bytes.
+Reason Reduction(const Place& place) {
+  static constexpr std::string_view kMoves[] = {"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze"};
+  if (!place.node.op.starts_with("Reduce")) return std::nullopt;
+  const Node* from = place.Producer(0);
+  while (from && std::find(std::begin(kMoves), std::end(kMoves), from->op) != std::end(kMoves))
+    from = place.ProducerOf(from->inputs[0]);
+  if (from && from->op == "DequantizeLinear")
+    return "OpenVINO reduces all images but the first wrongly in bytes";
+  return std::nullopt;
+}
+
+// Whether it scales by constants of which one is negative.
+bool Mirrors(const Place& place, const Node& node) {
+  const bool norm = node.op == "BatchNormalization";
+  if (!norm && node.op != "Mul" && node.op != "Div") return false;
+  for (size_t input = norm ? 1 : 0; input < 2; ++input) {
+    const auto constant = place.graph.initializers.find(node.inputs[input]);
+    if (constant == place.graph.initializers.end() || constant->second.dtype() != DType::kF32) continue;
+    const auto values = constant->second.As<float>();
+    if (std::any_of(values.begin(), values.end(), [](float value) { return value < 0; })) return true;
+  }
+  return false;
+}
+
+// A scale in front is taken into the quantizer, and a bias between.
+Reason Quantizer(const Place& place) {
+  if (!place.Constant(1))
+    return "OpenVINO divides by multiplying, which moves quotients across the border of a rounding";
+  const Node* from = place.Producer(0);
+  for (size_t input = 0; from && (from->op == "Add" || from->op == "Sub") && input < 2; ++input) {
+    if (!place.graph.IsInitializer(from->inputs[1 - input])) continue;
+    from = place.ProducerOf(from->inputs[input]);
+    break;
+  }
+  if (from && Mirrors(place, *from)) return "OpenVINO quantizes what a negative constant scales wrongly";
+  return std::nullopt;
+}
+
 bool IgnoresAxes(const Place& place) {
   const std::string& op = place.node.op;
   const int64_t opset = place.graph.opset();
@@ -135,14 +175,16 @@ Reason Special(const Place& place) {
   if (IgnoresAxes(place)) return "OpenVINO passes over its axes at the opsets 13 to 17";
   if (op == "BitShift") return "OpenVINO shifts signed numbers and over the width otherwise";
   if (op == "TopK") return "OpenVINO does not put the lower index first among equals";
-  if (op == "DynamicQuantizeLinear" || (op == "QuantizeLinear" && !place.Constant(1)))
+  if (op == "DynamicQuantizeLinear")
     return "OpenVINO divides by multiplying, which moves quotients across the border of a rounding";
+  if (op == "QuantizeLinear") return Quantizer(place);
   if (op == "DFT") return "OpenVINO minds neither the axis nor one side as specified";
   if (op == "NonMaxSuppression") return "OpenVINO's overlaps are not exact";
   if (op == "Pad" && place.Given(2) && !place.Constant(2)) return "OpenVINO pads with 0 for a computed value";
   if (op == "Tile" && !place.Constant(1)) return "OpenVINO does not write all of a tile of computed repeats";
   if ((op == "ReduceMax" || op == "ReduceMin") && !place.Typed(0))
     return "OpenVINO starts at the largest finite number, which is mended for known types only";
+  if (const Reason reason = Reduction(place)) return reason;
   if (op == "LSTM" && place.Given(7)) return "OpenVINO passes over peepholes";
   if ((op == "LSTM" || op == "GRU" || op == "RNN") && place.node.Int("layout", 0) != 0)
     return "OpenVINO gives the last state of another layout another shape";

@@ -53,6 +53,46 @@ TEST(BeyondOpenVino, ReductionsOfTheOpsetsThatItMisreads) {
   }
 }
 
+// x -> (the nodes) -> t -> QuantizeLinear -> q -> DequantizeLinear -> d -> the last of them.
+std::map<size_t, std::string> AroundBytes(std::vector<model::Node> before, std::vector<model::Node> behind) {
+  model::Graph graph;
+  graph.opsets[""] = 17;
+  graph.inputs = {{"x", DType::kF32, {2, 3, 4}, {}}};
+  graph.initializers["signs"] = Values<float>(DType::kF32, {1, -2, 3}, {3, 1});
+  graph.initializers["plus"] = Values<float>(DType::kF32, {1, 2, 3}, {3, 1});
+  graph.initializers["scale"] = Values<float>(DType::kF32, {0.1f}, {});
+  graph.initializers["zero"] = Values<uint8_t>(DType::kU8, {3}, {});
+  graph.nodes = std::move(before);
+  graph.nodes.push_back(MakeNode("QuantizeLinear", "q", {"t", "scale", "zero"}, {"q"}));
+  graph.nodes.push_back(MakeNode("DequantizeLinear", "d", {"q", "scale", "zero"}, {"d"}));
+  for (model::Node& node : behind) graph.nodes.push_back(std::move(node));
+  return BeyondOpenVino(graph, model::InferShapes(graph));
+}
+
+TEST(BeyondOpenVino, ReductionsOfDequantizedBytes) {
+  const model::Node relu = MakeNode("Relu", "r", {"x"}, {"t"});
+  const model::Node mean = MakeNode("ReduceMean", "m", {"d"}, {"y"}, {{"axes", std::vector<int64_t>{1}}});
+  EXPECT_THAT(AroundBytes({relu}, {mean}), testing::ElementsAre(testing::Pair(3, HasSubstr("in bytes"))));
+  model::Node behind = mean;
+  behind.inputs[0] = "dt";
+  const model::Node move = MakeNode("Transpose", "tr", {"d"}, {"dt"});
+  EXPECT_THAT(AroundBytes({relu}, {move, behind}),
+              testing::ElementsAre(testing::Pair(4, HasSubstr("in bytes"))));
+  const model::Node sum = MakeNode("Add", "a", {"d", "d"}, {"dt"});
+  EXPECT_TRUE(AroundBytes({relu}, {sum, behind}).empty());
+}
+
+TEST(BeyondOpenVino, QuantizersOfWhatANegativeConstantScales) {
+  for (const char* constant : {"signs", "plus"}) {
+    const auto mul = [&](const char* to) { return MakeNode("Mul", "m", {constant, "x"}, {to}); };
+    const size_t wanted = std::string(constant) == "signs" ? 1 : 0;
+    EXPECT_EQ(AroundBytes({mul("t")}, {}).size(), wanted) << constant;
+    EXPECT_EQ(AroundBytes({mul("u"), MakeNode("Add", "a", {"u", "plus"}, {"t"})}, {}).size(), wanted)
+        << constant;
+    EXPECT_TRUE(AroundBytes({mul("u"), MakeNode("Sin", "s", {"u"}, {"t"})}, {}).empty()) << constant;
+  }
+}
+
 TEST(BeyondOpenVino, AlignedCornersOfWholeScalesStay) {
   const auto resize = [](float scale) {
     return WhyNot(MakeNode("Resize", "n", {"x", "", "scales"}, {"y"},

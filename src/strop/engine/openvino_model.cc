@@ -145,6 +145,7 @@ class Model : public OpenVinoModel {
           std::memcpy(outputs[i].data(), answer.data(), answer.get_byte_size());
       }
     } catch (const ov::Exception& error) {
+      request = NewRequest();  // one that has failed answers in the shapes of the failure
       throw Error(Code::kInvalidArgument, "OpenVINO could not run the model: " + OneLine(error.what()));
     }
   }

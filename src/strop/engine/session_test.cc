@@ -387,6 +387,15 @@ TEST(Plan, TheDefaultIsOwnLayersWhereTheyHaveTheWholeModel) {
   }
 }
 
+// A node that nothing reads is no region of its own, which would have no answer.
+TEST(Session, ADeadNodeIsLeftOut) {
+  model::Graph graph = TwoDenseLayers();
+  graph.nodes.push_back(MakeNode("Softsign", "dead", {"h1"}, {"nobody"}));
+  for (const char* candidate : {"strop", "openvino", "reference"})
+    EXPECT_EQ(Session::Make(graph, With(candidate))->Run({{"x", RandomF32({3, 12}, 1)}}).size(), 1u)
+        << candidate;
+}
+
 TEST(Plan, InputsWithOtherDynamicSizesMustBeGiven) {
   const std::vector<model::ValueInfo> inputs = {{"text", DType::kI64, {-1, -1}, {"batch", "length"}}};
   EXPECT_THAT(MessageOf([&] { RandomInputs(inputs, 2); }, Code::kInvalidArgument),

@@ -1,6 +1,7 @@
 #include "strop/engine/layers/attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "strop/engine/layers/search.h"
@@ -35,7 +36,7 @@ class Match {
     layer_.nodes = {index};
     if (!TakeScores(search_.node(index).inputs[0]) || !TakeMix(search_.node(index).outputs[0]))
       return std::nullopt;
-    if (!MaskFits()) return std::nullopt;
+    if (!OperandsFit() || !MaskFits()) return std::nullopt;
     std::sort(layer_.nodes.begin(), layer_.nodes.end());
     return layer_;
   }
@@ -68,18 +69,19 @@ class Match {
            TakeOperand(product->inputs[1], kDepthFirst, layer_.key, layer_.depth);
   }
 
-  // Whether a product by a constant makes the value.
-  bool Scales(const std::string& value) const {
-    const size_t node = search_.Producer(value);
-    return (search_.Is(node, "Div") || search_.Is(node, "Mul")) &&
-           search_.Scalar(search_.node(node).inputs[1]);
+  // The constant by whose product the node makes its answer; that of a division, if it has a reciprocal.
+  std::optional<float> ScaleOf(size_t node) const {
+    if (search_.Is(node, "Mul")) return search_.Scalar(search_.node(node).inputs[1]);
+    if (!search_.Is(node, "Div")) return std::nullopt;
+    const std::optional<float> divisor = search_.Scalar(search_.node(node).inputs[1]);
+    return divisor && std::isnormal(1 / *divisor) ? std::optional(1 / *divisor) : std::nullopt;
   }
+  bool Scales(const std::string& value) const { return ScaleOf(search_.Producer(value)).has_value(); }
   void TakeScale(std::string& value) {
-    const Node& node = search_.node(search_.Producer(value));
-    if (Made(value, node.op.c_str()) == nullptr) return;
-    const float scalar = *search_.Scalar(node.inputs[1]);
-    layer_.scale = node.op == "Div" ? 1 / scalar : scalar;
-    value = node.inputs[0];
+    const size_t node = search_.Producer(value);
+    if (Made(value, search_.node(node).op.c_str()) == nullptr) return;
+    layer_.scale = *ScaleOf(node);
+    value = search_.node(node).inputs[0];
   }
 
   // Steps back over a DequantizeLinear.
@@ -157,16 +159,25 @@ class Match {
     return layer_.bytes.has_value();
   }
 
-  // Whether the mask has one row of places for all heads: [1 or batch, 1, 1 or places, places].
+  // Whether nothing is broadcast: a batch of queries, keys and values, and as many keys as values.
+  bool OperandsFit() {
+    const ValueInfo &query = *search_.Value(layer_.query.value), &key = *search_.Value(layer_.key.value),
+                    &value = *search_.Value(layer_.value.value);
+    layer_.keys = key.shape[1];
+    return layer_.keys != 0 && SameSize(query, 0, key, 0) && SameSize(key, 0, value, 0) &&
+           SameSize(key, 1, value, 1);
+  }
+
+  // Whether the mask has one row of places for all heads: [1 or batch, 1, 1 or queries, keys].
   bool MaskFits() const {
     if (layer_.mask.empty()) return true;
     const ValueInfo* mask = search_.Value(layer_.mask);
-    const ValueInfo* shares = search_.Value(search_.node(layer_.softmax).outputs[0]);
     if (mask == nullptr || mask->dtype != DType::kF32 || mask->shape.size() != 4 || mask->shape[1] != 1 ||
         search_.Constant(layer_.mask) != nullptr)
       return false;
-    return SameSize(*mask, 3, *shares, 3) && (mask->shape[2] == 1 || SameSize(*mask, 2, *shares, 2)) &&
-           (mask->shape[0] == 1 || SameSize(*mask, 0, *shares, 0));
+    const ValueInfo &query = *search_.Value(layer_.query.value), &key = *search_.Value(layer_.key.value);
+    return SameSize(*mask, 3, key, 1) && (mask->shape[2] == 1 || SameSize(*mask, 2, query, 1)) &&
+           (mask->shape[0] == 1 || SameSize(*mask, 0, query, 0));
   }
 
   const Search& search_;

@@ -31,6 +31,7 @@ struct STROP_API AttentionLayer {
   float scale = 1;
   int64_t heads = 0, depth = 0;  // depth: of a head's query and key
   int64_t value_depth = 0;
+  int64_t keys = -1;                  // -1: dynamic
   std::string output;                 // [batch, places, heads · value_depth]
   std::optional<Quantization> bytes;  // of the output; nothing: float32
 };

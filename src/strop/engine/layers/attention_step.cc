@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "strop/base/error.h"
-#include "strop/engine/kernels/int8_gemm/int8_gemm.h"
 
 namespace strop::engine {
 namespace {
@@ -51,9 +50,9 @@ AttentionStep::Sizes AttentionStep::Check(std::span<const Tensor> in) const {
     throw Error(Code::kInvalidArgument,
                 fmt::format("node {}: query {}, key {} and value {} do not fit {} heads", plan.layer,
                             ShapeText(q), ShapeText(k), ShapeText(v), layer_.heads));
-  if (layer_.shares && k[1] > kMostInt8Depth)
+  if (k[1] > MostKeys())
     throw Error(Code::kUnsupported, fmt::format("node {}: {} keys, of at most {} whose shares are bytes",
-                                                plan.layer, k[1], kMostInt8Depth));
+                                                plan.layer, k[1], MostKeys()));
   if (in.size() == 3) return {q[0], q[1], k[1], 1, 1};
   return {q[0], q[1], k[1], in[3].shape()[0], in[3].shape()[2]};
 }
@@ -79,7 +78,7 @@ AttentionStep::Head AttentionStep::HeadOf(const Sizes& sizes, int64_t index, std
 }
 
 int64_t AttentionStep::BlockRows(const Sizes& sizes, int64_t unit) noexcept {
-  return std::max<int64_t>(1, kScores / sizes.keys / unit) * unit;
+  return std::max<int64_t>(1, kScores / std::max<int64_t>(sizes.keys, 1) / unit) * unit;
 }
 
 void AttentionStep::Share(const Sizes& sizes, const Head& head, int64_t row, int64_t rows, float* scores,

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -53,6 +54,7 @@ class AttentionStep : public Step {
     int64_t taken_ = 0;
   };
 
+  virtual int64_t MostKeys() const noexcept { return std::numeric_limits<int64_t>::max(); }
   // Bytes of a thread's memory.
   virtual int64_t ScratchBytes(const Sizes& sizes) const noexcept = 0;
   virtual void RunHead(const Sizes& sizes, const Head& head, std::byte* scratch) const noexcept = 0;
@@ -83,8 +85,9 @@ class AttentionStep : public Step {
 
 // By products of float32, which always can.
 std::unique_ptr<Step> MakeFloatAttentionStep(const LayerBuild& build, const AttentionLayer& layer);
-// By products of bytes. nullptr where an operand is not of bytes, a head's depth is not a multiple of four,
-// or the kernel needs weights that are known before.
+// By products of bytes. nullptr where an operand is not of bytes, or its scale not finite, a head's depth is
+// not a multiple of four, sums of so many keys do not fit into 32 bits, or the kernel needs weights that are
+// known before.
 std::unique_ptr<Step> MakeInt8AttentionStep(const LayerBuild& build, const AttentionLayer& layer);
 
 }  // namespace strop::engine

@@ -120,6 +120,29 @@ TEST(FindAttention, AMaskOfItsOwnForEachHeadStaysWithOpenVino) {
   EXPECT_TRUE(Find(graph, {"y"}).empty());
 }
 
+// Sizes of a model's inputs that differ are broadcast, or widened by a mask, or nothing is there.
+TEST(FindAttention, WhatIsBroadcastStaysWithOpenVino) {
+  const std::vector<std::pair<size_t, Shape>> others = {
+      {0, {1, 7, 15}}, {1, {1, 7, 15}}, {2, {1, 7, 15}}, {3, {2, 1, 1, 7}}};
+  for (const auto& [input, shape] : others) {
+    model::Graph graph = Attention({});
+    graph.inputs[input].shape = shape;
+    EXPECT_TRUE(Find(graph, {"y"}).empty()) << graph.inputs[input].name << " " << ShapeText(shape);
+  }
+  model::Graph widened = Attention({.queries = 1, .full_mask = true});
+  widened.inputs[3].shape[2] = 9;
+  EXPECT_TRUE(Find(widened, {"y"}).empty());
+  EXPECT_TRUE(Find(Attention({.keys = 0}), {"y"}).empty());
+}
+
+TEST(FindAttention, ADivisorWithoutAReciprocalStaysWithOpenVino) {
+  model::Graph graph = Attention({});
+  for (const float divisor : {1e-39f, 0.0f}) {
+    graph.initializers["root"] = Values<float>(DType::kF32, {divisor}, {});
+    EXPECT_TRUE(Find(graph, {"y"}).empty()) << divisor;
+  }
+}
+
 TEST(FindAttention, BytesBackByAnotherScaleStayWithOpenVino) {
   model::Graph graph = Attention({.dtype = DType::kU8});
   for (model::Node& node : graph.nodes)
@@ -191,6 +214,12 @@ TEST(Attention, OfBytesAnswersAsTheReference) {
       ExpectAsReference(form, saturates ? "attention_f32" : "attention_u8s8");
     }
   }
+  // A scale whose products may be infinite.
+  model::Graph hostile = Attention({.depth = 8, .dtype = DType::kU8});
+  hostile.initializers["k_scale"] = Values<float>(DType::kF32, {1e30f}, {});
+  SessionOptions own;
+  own.prefer = "strop";
+  EXPECT_THAT(Session::Make(hostile, own)->plan()[0].kernel, testing::StartsWith("attention_f32"));
   // Heads whose depth is no whole group of four.
   ExpectAsReference({.depth = 6, .dtype = DType::kU8}, "attention_f32");
   ExpectAsReference({.depth = 6, .dtype = DType::kI8, .into_bytes = true}, "attention_f32");

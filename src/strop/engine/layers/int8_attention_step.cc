@@ -13,6 +13,11 @@ constexpr int64_t kManyRows = 64;  // what picks the kernel
 
 int64_t RoundUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
 
+// Whether products of numbers by such scales are finite.
+bool IsFinite(const std::optional<Quantization>& bytes) {
+  return bytes && bytes->scale > 1e-12f && bytes->scale < 1e12f;
+}
+
 // The zero point of bytes that were moved into int8.
 int32_t SignedZero(const Quantization& bytes) {
   return bytes.dtype == DType::kI8 ? bytes.zero : bytes.zero - 128;
@@ -36,6 +41,8 @@ class Int8AttentionStep : public AttentionStep {
   }
 
  private:
+  int64_t MostKeys() const noexcept override { return kMostInt8Depth; }
+
   // Those of one set of flags share the packing.
   const Int8GemmKernel& KernelFor(int64_t n, int64_t k) const noexcept {
     return PickInt8Gemm({kManyRows, n, k}, flags_);
@@ -149,9 +156,9 @@ class Int8AttentionStep : public AttentionStep {
 }  // namespace
 
 std::unique_ptr<Step> MakeInt8AttentionStep(const LayerBuild& build, const AttentionLayer& layer) {
-  if (!layer.query.bytes || !layer.key.bytes || !layer.value.bytes || !layer.shares || layer.depth % 4 != 0 ||
-      layer.depth > kMostInt8Depth)
-    return nullptr;
+  const bool finite = IsFinite(layer.query.bytes) && IsFinite(layer.key.bytes) &&
+                      IsFinite(layer.value.bytes) && IsFinite(layer.shares);
+  if (!finite || layer.depth % 4 != 0 || std::max(layer.depth, layer.keys) > kMostInt8Depth) return nullptr;
   if (PickInt8Gemm({kManyRows, kManyRows, layer.depth}, Limit(Cpu(), build.isa)).rest_lanes > 0)
     return nullptr;
   return std::make_unique<Int8AttentionStep>(build, layer);

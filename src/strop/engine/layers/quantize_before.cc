@@ -62,6 +62,13 @@ class Readers {
     const size_t maker = Maker(value);
     return !graph_.IsInitializer(value) && (maker == kNoNode || !Is(graph_.nodes[maker], "DequantizeLinear"));
   }
+  // Whether a product reads what the quantizer makes, and nothing else does.
+  bool FeedsProduct(size_t quantizer) const {
+    const size_t back = Reader(graph_.nodes[quantizer].outputs[0]);
+    if (back == kNoNode || !Is(graph_.nodes[back], "DequantizeLinear")) return false;
+    const size_t product = Reader(graph_.nodes[back].outputs[0]);
+    return product != kNoNode && (Is(graph_.nodes[product], "MatMul") || Is(graph_.nodes[product], "Gemm"));
+  }
 
  private:
   const Graph& graph_;
@@ -99,7 +106,7 @@ void BeforeMoves(Graph& graph, const std::set<std::string>& kept) {
   const Readers readers(graph, kept);
   std::vector<std::pair<size_t, size_t>> turns;  // a quantizer, and the first of the moves before it
   for (size_t at = 0; at < graph.nodes.size(); ++at) {
-    if (!IntoBytes(graph, graph.nodes[at])) continue;
+    if (!IntoBytes(graph, graph.nodes[at]) || !readers.FeedsProduct(at)) continue;
     size_t first = at;
     for (;;) {
       const std::string& value = graph.nodes[first].inputs[0];

@@ -14,7 +14,8 @@ namespace strop::engine {
 //
 // MaxPool: the same QuantizeLinear and its way back are put before it too, as the greatest byte stands for
 // the greatest number (NaN, which MaxPool passes over, is a byte as others then).
-// Reshape, Transpose and their like: QuantizeLinear goes before them, and they move bytes.
+// Reshape, Transpose and their like: QuantizeLinear goes before them, and they move bytes, where a product
+// reads those; before other operators, as a reduction, OpenVINO answers moved bytes wrongly.
 STROP_API void QuantizeBefore(model::Graph& graph, const std::set<std::string>& kept);
 
 }  // namespace strop::engine
