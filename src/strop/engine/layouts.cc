@@ -41,8 +41,8 @@ void CheckSize(const std::string& name, DType dtype, const Shape& shape) {
 
 Layouts::Layouts(model::Graph graph, std::vector<PlannedValue> values)
     : graph_(std::move(graph)), values_(std::move(values)), told_(values_.size()) {
-  NameSizes();
   const std::map<std::string, ValueInfo> known = model::InferShapes(graph_);
+  NameSizes(known);
   std::map<std::string, Told> told;
   std::set<std::pair<DType, Told>> kinds;
   for (const auto& [name, value] : known) {
@@ -68,40 +68,61 @@ Layouts::Layouts(model::Graph graph, std::vector<PlannedValue> values)
 }
 
 // Every dynamic size of an input has a name, of its own where the model gives it none.
-void Layouts::NameSizes() {
-  std::set<std::string> given;
-  for (const ValueInfo& input : graph_.inputs) given.insert(input.dim_names.begin(), input.dim_names.end());
-  for (ValueInfo& input : graph_.inputs) {
+void Layouts::NameSizes(const std::map<std::string, ValueInfo>& known) {
+  for (const ValueInfo& input : graph_.inputs) {
     if (!input.has_shape) by_bucket_ = false;
-    input.dim_names.resize(input.shape.size());
+    const ValueInfo& value = known.at(input.name);
     for (size_t axis = 0; axis < input.shape.size(); ++axis) {
-      if (input.shape[axis] >= 0) continue;
-      std::string& name = input.dim_names[axis];
-      if (name.empty()) {
-        name = fmt::format("{}[{}]", input.name, axis);
-        while (!given.insert(name).second) name += '\'';
-      }
-      firsts_.push_back(named_.emplace(name, firsts_.size()).first->second);
+      if (input.shape[axis] < 0)
+        firsts_.push_back(named_.emplace(*value.sizes[axis].name(), firsts_.size()).first->second);
     }
   }
 }
 
-std::optional<Layouts::Told> Layouts::Tell(const ValueInfo& value) const {
+std::optional<Layouts::Told> Layouts::Tell(const ValueInfo& value) {
   if (!value.has_shape) return std::nullopt;
   Told told = value.shape;
   for (size_t axis = 0; axis < told.size(); ++axis) {
     if (told[axis] >= 0) continue;
-    const auto found = named_.find(value.dim_names[axis]);
-    if (found == named_.end()) return std::nullopt;
-    told[axis] = -1 - static_cast<int64_t>(found->second);
+    const auto index = axis < value.sizes.size() ? IndexOf(value.sizes[axis]) : std::nullopt;
+    if (!index) return std::nullopt;
+    told[axis] = -1 - static_cast<int64_t>(*index);
   }
   return told;
 }
 
-Shape Layouts::At(const Told& told, const Sizes& sizes) {
+// One that follows from the inputs' is put into derived_. A layout has room for all of its bucket's runs only
+// where sizes grow with the inputs'.
+std::optional<size_t> Layouts::IndexOf(const model::SymbolicSize& size) {
+  if (!size.known()) return std::nullopt;
+  if (const std::string* const name = size.name()) {
+    const auto found = named_.find(*name);
+    return found == named_.end() ? std::nullopt : std::optional(found->second);
+  }
+  const auto same = std::find(derived_.begin(), derived_.end(), size);
+  const auto index = firsts_.size() + static_cast<size_t>(same - derived_.begin());
+  if (same != derived_.end()) return index;
+  bool from_inputs = true;
+  size.At([&](const std::string& name) {
+    from_inputs = from_inputs && named_.contains(name);
+    return 1;
+  });
+  if (!from_inputs || !size.rising()) return std::nullopt;
+  derived_.push_back(size);
+  return index;
+}
+
+Sizes Layouts::WithDerived(Sizes sizes) const {
+  sizes.reserve(firsts_.size() + derived_.size());
+  const auto size_of = [&](const std::string& name) { return sizes[named_.at(name)]; };
+  for (const model::SymbolicSize& size : derived_) sizes.push_back(size.At(size_of));
+  return sizes;
+}
+
+Shape Layouts::At(const Told& told, const Sizes& with_derived) {
   Shape shape = told;
   for (int64_t& size : shape)
-    if (size < 0) size = sizes[static_cast<size_t>(-1 - size)];
+    if (size < 0) size = with_derived[static_cast<size_t>(-1 - size)];
   return shape;
 }
 
@@ -126,9 +147,10 @@ bool Layouts::HoldsAtAnySize(const std::map<std::string, Told>& told) const {
 bool Layouts::HoldsAt(const Sizes& sizes, const std::map<std::string, Told>& told) const {
   try {
     const std::map<std::string, ValueInfo> found = model::InferShapes(graph_, InputShapes(sizes));
+    const Sizes all = WithDerived(sizes);
     return std::all_of(told.begin(), told.end(), [&](const auto& value) {
       const auto same = found.find(value.first);
-      return same != found.end() && same->second.has_shape && same->second.shape == At(value.second, sizes);
+      return same != found.end() && same->second.has_shape && same->second.shape == At(value.second, all);
     });
   } catch (const Error&) {
     return false;
@@ -214,9 +236,10 @@ std::shared_ptr<const Layout> Layouts::Make(const Sizes& sizes) const {
   layout->shapes.resize(values_.size());
   layout->offsets.resize(values_.size());
   if (all_told_) {
-    for (const ValueInfo& value : dynamic_) CheckSize(value.name, value.dtype, At(value.shape, sizes));
+    const Sizes all = WithDerived(sizes);
+    for (const ValueInfo& value : dynamic_) CheckSize(value.name, value.dtype, At(value.shape, all));
     for (size_t i = 0; i < values_.size(); ++i)
-      if (told_[i]) layout->shapes[i] = At(*told_[i], sizes);
+      if (told_[i]) layout->shapes[i] = At(*told_[i], all);
   } else {
     layout->shapes = Infer(sizes);
   }
@@ -251,13 +274,14 @@ std::vector<std::optional<Shape>> Layouts::Infer(const Sizes& sizes) const {
 
 std::vector<std::optional<Shape>> Layouts::ShapesAt(const Sizes& sizes, const Layout& layout) const {
   const bool exact = sizes == layout.sizes;
+  const Sizes all = exact ? Sizes() : WithDerived(sizes);
   std::vector<std::optional<Shape>> shapes(values_.size());
   for (size_t i = 0; i < values_.size(); ++i) {
     if (!values_[i].made) continue;
     if (exact) {
       shapes[i] = layout.shapes[i];
     } else if (told_[i]) {
-      shapes[i] = At(*told_[i], sizes);
+      shapes[i] = At(*told_[i], all);
     }
   }
   return shapes;

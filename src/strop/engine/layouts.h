@@ -42,9 +42,9 @@ struct PlannedValue {
 
 // The layouts of a session by the dynamic sizes of its inputs: one a bucket, where the shape of every value
 // follows whatever the sizes are. Shape inference need not run for them where each dynamic size inside the
-// model is one of an input, as their names tell. Where something in the model depends on the sizes (a Reshape
-// to rows of three, a second input of a fixed size), layouts are of exact sizes, which inference checks.
-// Thread safe.
+// model is told by those of the inputs (ValueInfo::sizes) and grows with them. Where something in the model
+// depends on the sizes (a Reshape to rows of three, a second input of a fixed size), layouts are of exact
+// sizes, which inference checks. Thread safe.
 class STROP_API Layouts {
  public:
   static constexpr size_t kMost = 64;  // held; of more the least recently used is dropped
@@ -63,16 +63,19 @@ class STROP_API Layouts {
   size_t held() const;
 
  private:
-  // Sizes as the inputs' names tell: -1 - i is the i-th of SizesOf.
+  // Sizes as those of the inputs tell: -1 - i is the i-th of SizesOf, or behind them of derived_.
   using Told = Shape;
   struct Held {
     std::shared_ptr<const Layout> layout;  // nullptr: there is none for the bucket as a whole
     uint64_t used = 0;
   };
 
-  void NameSizes();
-  std::optional<Told> Tell(const model::ValueInfo& value) const;
-  static Shape At(const Told& told, const std::vector<int64_t>& sizes);
+  void NameSizes(const std::map<std::string, model::ValueInfo>& known);
+  std::optional<Told> Tell(const model::ValueInfo& value);
+  std::optional<size_t> IndexOf(const model::SymbolicSize& size);
+  // The sizes, and behind them those that follow from them.
+  std::vector<int64_t> WithDerived(std::vector<int64_t> sizes) const;
+  static Shape At(const Told& told, const std::vector<int64_t>& with_derived);
   std::map<std::string, Shape> InputShapes(const std::vector<int64_t>& sizes) const;
   bool HoldsAtAnySize(const std::map<std::string, Told>& told) const;
   bool HoldsAt(const std::vector<int64_t>& sizes, const std::map<std::string, Told>& told) const;
@@ -83,8 +86,9 @@ class STROP_API Layouts {
 
   model::Graph graph_;
   const std::vector<PlannedValue> values_;
-  std::map<std::string, size_t> named_;    // sizes, by name: the first of SizesOf
-  std::vector<size_t> firsts_;             // of each size, the first of its name
+  std::map<std::string, size_t> named_;  // sizes, by name: the first of SizesOf
+  std::vector<size_t> firsts_;           // of each size, the first of its name
+  std::vector<model::SymbolicSize> derived_;
   std::vector<std::optional<Told>> told_;  // of each value
   std::vector<model::ValueInfo> dynamic_;  // values of all kinds of dynamic shapes, as told
   bool by_bucket_ = true;

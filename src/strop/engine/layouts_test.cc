@@ -100,19 +100,47 @@ TEST(Layouts, AreOfExactSizesWhereTheModelDependsOnThem) {
   }
 }
 
-// Of batch and length together no name tells; a step that fits its answer needs none.
-TEST(Layouts, GiveRoomToWhatOnlyItsStepTells) {
-  Layouts own = Of(Rows(4), true);
-  EXPECT_TRUE(own.by_bucket());
-  const auto layout = own.For({9, 9});
-  EXPECT_EQ(layout->shapes[1], (Shape{100, 4}));
-  EXPECT_TRUE(layout->offsets[1].has_value());
-  EXPECT_EQ(own.ShapesAt({9, 9}, *layout)[1], std::nullopt);
-  EXPECT_EQ(own.ShapesAt({10, 10}, *layout)[1], (Shape{100, 4}));
+// x [batch, length, 4] as rows, and the images x [batch, 3, height, width] halved twice.
+TEST(Layouts, TellSizesThatFollowFromTheInputs) {
+  for (const bool own : {true, false}) {
+    Layouts rows = Of(Rows(4), own);
+    EXPECT_TRUE(rows.by_bucket());
+    const auto layout = rows.For({9, 9});
+    EXPECT_EQ(layout->shapes[1], (Shape{100, 4}));
+    EXPECT_EQ(rows.ShapesAt({9, 9}, *layout)[1], (Shape{81, 4}));
+    EXPECT_EQ(rows.ShapesAt({10, 10}, *layout)[1], (Shape{100, 4}));
 
-  Layouts others = Of(Rows(4), false);
+    const std::map<std::string, model::Attribute> half = {{"pads", std::vector<int64_t>{1, 1, 1, 1}},
+                                                          {"strides", std::vector<int64_t>{2, 2}}};
+    model::Graph graph = Begun(
+        {MakeNode("Conv", "a", {"x", "w"}, {"a"}, half), MakeNode("Conv", "y", {"a", "w"}, {"y"}, half)});
+    graph.inputs = {{"x", DType::kF32, {-1, 3, -1, -1}, {"", "", "", ""}}};
+    graph.initializers["w"] = RandomF32({3, 3, 3, 3}, 1);
+    Layouts images = Of(graph, own);
+    EXPECT_TRUE(images.by_bucket());
+    const Sizes sizes = {1, 33, 41};
+    EXPECT_EQ(images.For(sizes)->shapes[1], (Shape{1, 3, 20, 24}));
+    EXPECT_EQ(images.ShapesAt(sizes, *images.For(sizes))[1], (Shape{1, 3, 17, 21}));
+    EXPECT_EQ(images.ShapesAt(sizes, *images.For(sizes))[2], (Shape{1, 3, 9, 11}));
+  }
+}
+
+// Of the first five, or as many as there are, no name tells; a step that fits its answer needs none.
+TEST(Layouts, GiveRoomToWhatOnlyItsStepTells) {
+  model::Graph graph = Begun({MakeNode("Slice", "slice", {"x", "first", "five", "one"}, {"a"}), kTwo[1]});
+  for (const auto& [name, value] : {std::pair<const char*, int64_t>{"first", 0}, {"five", 5}, {"one", 1}})
+    graph.initializers[name] = Values<int64_t>(DType::kI64, {value}, {1});
+  Layouts own = Of(graph, true);
+  EXPECT_TRUE(own.by_bucket());
+  const auto layout = own.For({9, 3});
+  EXPECT_EQ(layout->shapes[1], (Shape{10, 3, 4}));
+  EXPECT_TRUE(layout->offsets[1].has_value());
+  EXPECT_EQ(own.ShapesAt({9, 3}, *layout)[1], std::nullopt);
+  EXPECT_EQ(own.ShapesAt({10, 3}, *layout)[1], (Shape{10, 3, 4}));
+
+  Layouts others = Of(graph, false);
   EXPECT_FALSE(others.by_bucket());
-  EXPECT_EQ(others.ShapesAt({9, 9}, *others.For({9, 9}))[1], (Shape{81, 4}));
+  EXPECT_EQ(others.ShapesAt({9, 9}, *others.For({9, 9}))[1], (Shape{9, 5, 4}));
 }
 
 TEST(Layouts, ABucketBeyondTheMemoryIsTriedAtItsExactSizes) {

@@ -115,8 +115,8 @@ Model Transformer(int64_t layers, bool flat) {
           }};
 }
 
-// x [batch, 6, side, side] through so many blocks: convolutions, a residual where the side is known,
-// depthwise, pooling, a transpose there and back. Then the mean of every channel.
+// x [batch, 6, side, side] through so many blocks: convolutions, residuals (of images of any size over a half
+// of them), depthwise, pooling, a transpose there and back. Then the mean of every channel.
 Model Images(int64_t blocks, bool any_size) {
   model::Graph graph = Named("images");
   const int64_t side = any_size ? -1 : 9;
@@ -135,8 +135,12 @@ Model Images(int64_t blocks, bool any_size) {
   for (int64_t i = 0; i < blocks; ++i) {
     const std::string at = fmt::format("/{}", i);
     const std::string a = add("Relu", {add("Conv", {x, "w"}, "a" + at, {{"pads", around}})}, "b" + at);
-    std::string c = add("Conv", {a, "point"}, "c" + at);
-    if (!any_size) c = add("Add", {c, x}, "d" + at);
+    std::string c = add("Add", {add("Conv", {a, "point"}, "c" + at), x}, "d" + at);
+    if (any_size) {
+      const model::Attribute two = Ints{2, 2};
+      const std::string half = add("Conv", {c, "w"}, "half" + at, {{"pads", around}, {"strides", two}});
+      c = add("Add", {half, add("Conv", {c, "point"}, "short" + at, {{"strides", two}})}, "sum" + at);
+    }
     std::string deep = add("Conv", {c, "depthwise"}, "e" + at,
                            {{"pads", around}, {"group", int64_t{6}}, {"strides", Ints{1, 1}}});
     if (!any_size) deep = add("Conv", {deep, "point"}, "separable" + at);

@@ -30,7 +30,7 @@ std::vector<int64_t> WindowAttribute(const Node& node, const char* name, size_t 
 int64_t CountWindows(int64_t input, int64_t padded, int64_t pad_begin, int64_t extent, int64_t stride,
                      bool ceil_mode) {
   const int64_t room = padded - extent;
-  if (room < 0) return ceil_mode && room > -stride ? 1 : 0;
+  if (room < 0) return ceil_mode && room > -stride && input + pad_begin > 0 ? 1 : 0;
   int64_t count = (ceil_mode ? room + stride - 1 : room) / stride + 1;
   // A window that would start in the padding at the end sees nothing and is left out.
   if (ceil_mode && (count - 1) * stride >= input + pad_begin) --count;
@@ -175,6 +175,21 @@ Window SlideWindow(const Node& node, const Shape& spatial, std::vector<int64_t> 
     window.output.push_back(count);
   }
   return window;
+}
+
+std::optional<WindowCount> CountOverAnySize(const Node& node, const Window& window, size_t axis) {
+  if (window.kernel[axis] < 0) return std::nullopt;
+  const std::string auto_pad = AutoPad(node);
+  const int64_t stride = window.strides[axis];
+  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") return WindowCount{stride - 1, stride};
+  const bool padded = auto_pad == "NOTSET";
+  const int64_t begin = padded ? window.pads_begin[axis] : 0, end = padded ? window.pads_end[axis] : 0;
+  const int64_t extent = window.dilations[axis] * (window.kernel[axis] - 1) + 1;
+  const int64_t least = begin + end - extent + stride;
+  if (node.Int("ceil_mode", 0) == 0) return WindowCount{least, stride};
+  // The windows that begin before the padding at the end are no fewer than those that fit, less one.
+  if (end >= extent) return std::nullopt;
+  return WindowCount{std::min(least + stride - 1, begin - 1 + stride), stride};
 }
 
 Window TransposedWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,13 @@ struct Window {
 };
 // From the attributes strides, dilations, pads, auto_pad, ceil_mode. `spatial` is the input without N and C.
 STROP_API Window SlideWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel);
+
+// How many windows there are over an axis of any size that has one: (size + offset) / stride, rounded down.
+struct WindowCount {
+  int64_t offset, stride;
+};
+// Of the window's axis, whose size SlideWindow did not know; nullopt where no such numbers tell.
+std::optional<WindowCount> CountOverAnySize(const Node& node, const Window& window, size_t axis);
 
 // The same for ConvTranspose: `spatial` is its (smaller) input; output_padding and output_shape count too.
 Window TransposedWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel);

@@ -11,6 +11,7 @@
 
 #include "strop/base/api.h"
 #include "strop/base/tensor.h"
+#include "strop/model/symbolic_size.h"
 
 namespace strop::model {
 
@@ -43,6 +44,9 @@ struct STROP_API ValueInfo {
   Shape shape;
   std::vector<std::string> dim_names;  // as long as shape; "" where there is none
   bool has_shape = true;               // false: not even the rank is known, and shape is empty
+  // From InferShapes alone, as long as shape: what the dynamic sizes are, of those of the model's inputs.
+  // Empty for declared types; not written.
+  std::vector<SymbolicSize> sizes = {};
 };
 
 // An ONNX model in memory (specification: onnx/onnx docs/IR.md). Nodes are in topological order. Plain data:
@@ -85,10 +89,16 @@ struct STROP_API Graph {
 };
 
 // dtype and shape of every value: declared inputs (overridden by `inputs`), initializers, and what follows
-// from them operator by operator. A value behind an operator without a rule is absent. Throws
-// kInvalidArgument naming the node when shapes contradict each other.
+// from them operator by operator. A value behind an operator without a rule is absent. A dynamic size keeps
+// its name where it is passed on unchanged; `sizes` follow it further. A size that has no name, or depends on
+// more than sizes, is named by its value and axis there. Throws kInvalidArgument naming the node when shapes
+// contradict each other.
 STROP_API std::map<std::string, ValueInfo> InferShapes(const Graph& graph,
                                                        const std::map<std::string, Shape>& inputs = {});
+
+// Whether the sizes of axis i of `a` and axis j of `b`, as InferShapes tells them, are equal whatever the
+// dynamic ones are.
+STROP_API bool SameSize(const ValueInfo& a, size_t i, const ValueInfo& b, size_t j);
 
 // The value that feeds the last weighted layer (Gemm, MatMul, Conv) before the first output: what detectors
 // tap. metadata["strop.penultimate"] when set. Empty when there is none.

@@ -11,15 +11,11 @@ namespace strop::engine {
 namespace {
 
 using model::Node;
+using model::SameSize;
 using model::ValueInfo;
 using Permutation = std::vector<int64_t>;
 
 const Permutation kHeadsFirst = {0, 2, 1, 3}, kDepthFirst = {0, 2, 3, 1}, kLastTwo = {0, 1, 3, 2};
-
-bool SameSize(const ValueInfo& a, size_t i, const ValueInfo& b, size_t j) {
-  if (a.shape[i] != b.shape[j]) return false;
-  return a.shape[i] != -1 || (!a.dim_names[i].empty() && a.dim_names[i] == b.dim_names[j]);
-}
 
 // The search for one, from its Softmax.
 class Match {

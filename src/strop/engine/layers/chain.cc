@@ -24,12 +24,8 @@ ChainOperand ScalarOperand(float value) { return {Kind::kScalar, 0, value, {}}; 
 // Equal whatever the sizes are that are not known yet.
 bool SameShape(const ValueInfo& a, const ValueInfo& b) {
   if (!a.has_shape || !b.has_shape || a.shape != b.shape) return false;
-  for (size_t i = 0; i < a.shape.size(); ++i) {
-    if (a.shape[i] != -1) continue;
-    if (i >= a.dim_names.size() || i >= b.dim_names.size() || a.dim_names[i].empty() ||
-        a.dim_names[i] != b.dim_names[i])
-      return false;
-  }
+  for (size_t i = 0; i < a.shape.size(); ++i)
+    if (!model::SameSize(a, i, b, i)) return false;
   return true;
 }
 

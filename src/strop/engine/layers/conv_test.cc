@@ -294,8 +294,53 @@ TEST(Conv, OfIntegersAnswersAsTheReference) {
   }
 }
 
-// Sizes that are known at run alone have no name behind a convolution, yet what goes element by element keeps
-// them.
+// As ResNet's: halved at the beginning, a long way and a short one, which is a convolution or nothing.
+model::Graph ResNet(bool named) {
+  model::Graph graph = Begun({-1, 3, -1, -1});
+  if (named) graph.inputs[0].dim_names = {"batch", "", "height", "width"};
+  const Attributes around = {{"pads", Ints{1, 1, 1, 1}}};
+  const Attributes halved = {{"pads", Ints{1, 1, 1, 1}}, {"strides", Ints{2, 2}}};
+  const auto relu = [&](const std::string& value) {
+    graph.nodes.push_back(MakeNode("Relu", value + "r", {value}, {value + "r"}));
+  };
+  AddConv(graph, "stem", "x", {20, 3, 7, 7}, {{"pads", Ints{3, 3, 3, 3}}, {"strides", Ints{2, 2}}});
+  relu("stem");
+  Attributes pool = halved;
+  pool["kernel_shape"] = Ints{3, 3};
+  graph.nodes.push_back(MakeNode("MaxPool", "p", {"stemr"}, {"p"}, pool));
+  AddConv(graph, "a", "p", {20, 20, 3, 3}, around);
+  relu("a");
+  AddConv(graph, "b", "ar", {20, 20, 3, 3}, around);
+  graph.nodes.push_back(MakeNode("Add", "sum1", {"b", "p"}, {"sum1"}));
+  relu("sum1");
+  AddConv(graph, "c", "sum1r", {36, 20, 3, 3}, halved);
+  relu("c");
+  AddConv(graph, "d", "cr", {36, 36, 3, 3}, around);
+  AddConv(graph, "short", "sum1r", {36, 20, 1, 1}, {{"strides", Ints{2, 2}}});
+  graph.nodes.push_back(MakeNode("Add", "sum2", {"d", "short"}, {"sum2"}));
+  relu("sum2");
+  graph.nodes.push_back(MakeNode("GlobalAveragePool", "y", {"sum2r"}, {"y"}));
+  for (auto& [name, weights] : graph.initializers)  // so that sums are as large as what is summed
+    for (float& weight : weights.As<float>()) weight *= 0.15f;
+  End(graph, {"y"});
+  return graph;
+}
+
+TEST(Conv, ResidualBlocksOverImagesOfAnySizeAreOwn) {
+  for (const bool named : {true, false}) {
+    for (const std::vector<std::string>& taps : {std::vector<std::string>{}, {"sum1", "sum2r"}}) {
+      for (const Shape& shape : {Shape{1, 3, 1, 1}, Shape{2, 3, 33, 40}, Shape{1, 3, 64, 47}})
+        ExpectAsReference(ResNet(named), {{"x", RandomF32(shape, 6)}},
+                          {.threads = 2, .taps = taps, .tolerance = 5e-4}, ShapeText(shape));
+    }
+  }
+  const std::vector<ConvLayer> layers = Find(ResNet(true), {"y"});
+  ASSERT_EQ(layers.size(), 6u);
+  EXPECT_EQ(layers[2].output, "sum1r");
+  EXPECT_EQ(layers[2].chain->inputs[1].value, "p");
+}
+
+// What goes element by element keeps sizes that are known at run alone.
 TEST(Conv, ChainsOverImagesOfAnySizeAreOwn) {
   Quantized how;
   how.clipped = true;

@@ -98,14 +98,28 @@ std::optional<Contents> Follow(const Call& call) {
   return contents;
 }
 
+// The name of a size that is only known as the axis of a value. Names of models are of one line.
+std::string SizeName(std::string_view value, size_t axis) { return fmt::format("{}\n{}", value, axis); }
+bool IsOfAValue(const std::string& size) { return size.find('\n') != std::string::npos; }
+
+void NameUnknown(std::string_view value, Type& type) {
+  for (size_t axis = 0; type.dims && axis < type.dims->size(); ++axis) {
+    Dim& dim = (*type.dims)[axis];
+    if (!dim.known() && !dim.symbol.known()) dim.symbol = SymbolicSize::Named(SizeName(value, axis));
+  }
+}
+
 ValueInfo Info(const std::string& name, const Type& type) {
   ValueInfo info{name, type.dtype, {}, {}, type.dims.has_value()};
   if (!type.dims) return info;
   info.shape.reserve(type.dims->size());
   info.dim_names.reserve(type.dims->size());
+  info.sizes.reserve(type.dims->size());
   for (const Dim& dim : *type.dims) {
     info.shape.push_back(dim.size);
-    info.dim_names.push_back(dim.known() ? "" : dim.name);
+    const std::string* const single = dim.known() ? nullptr : dim.symbol.name();
+    info.dim_names.push_back(single && !IsOfAValue(*single) ? *single : "");
+    info.sizes.push_back(dim.symbol);
   }
   return info;
 }
@@ -114,8 +128,8 @@ Type TypeOf(const ValueInfo& info) {
   if (!info.has_shape) return {info.dtype, std::nullopt};
   Dims dims;
   for (size_t i = 0; i < info.shape.size(); ++i) {
-    const bool named = info.shape[i] < 0 && i < info.dim_names.size();
-    dims.push_back({info.shape[i], named ? info.dim_names[i] : ""});
+    const bool named = info.shape[i] < 0 && i < info.dim_names.size() && !info.dim_names[i].empty();
+    dims.push_back({info.shape[i], named ? SymbolicSize::Named(info.dim_names[i]) : SymbolicSize()});
   }
   return {info.dtype, dims};
 }
@@ -183,7 +197,7 @@ Dims BroadcastDims(const Node& node, const Dims& a, const Dims& b) {
   for (size_t i = 0; i < result.size(); ++i) {
     if (result[i].known()) continue;
     const Dim other = i < lead ? Dim{1, {}} : shorter[i - lead];
-    if (other.size == 1 || other == longer[i]) {
+    if (other.size == 1 || other.symbol == longer[i].symbol) {
       result[i] = longer[i];
     } else if (longer[i].size == 1) {
       result[i] = other;
@@ -192,21 +206,29 @@ Dims BroadcastDims(const Node& node, const Dims& a, const Dims& b) {
   return result;
 }
 
+SymbolicSize SymbolOf(const Dim& dim) { return dim.known() ? SymbolicSize::Number(dim.size) : dim.symbol; }
+
+Dim DimOf(const SymbolicSize& symbol) {
+  const std::optional<int64_t> number = symbol.number();
+  return number ? Dim{std::max<int64_t>(*number, -1), {}} : Dim{-1, symbol};
+}
+
+Dim Plus(const Dim& a, const Dim& b) { return DimOf(SymbolOf(a) + SymbolOf(b)); }
+
+Dim Times(const Dim& a, const Dim& b) {
+  int64_t known;
+  if (a.known() && b.known() && !__builtin_mul_overflow(a.size, b.size, &known)) return {known, {}};
+  return DimOf(SymbolOf(a) * SymbolOf(b));
+}
+
+Dim Over(const Dim& dim, int64_t divisor) {
+  return dim.known() ? Dim{dim.size / divisor, {}} : DimOf(dim.symbol.Over(divisor));
+}
+
 Dim ProductOf(const Dims& dims, size_t begin, size_t end) {
-  int64_t known = 1;
-  const Dim* unknown = nullptr;
-  for (size_t i = begin; i < end; ++i) {
-    if (dims[i].known()) {
-      if (dims[i].size != 0 && known > INT64_MAX / dims[i].size) return {};
-      known *= dims[i].size;
-    } else if (unknown) {
-      return {};
-    } else {
-      unknown = &dims[i];
-    }
-  }
-  if (!unknown) return {known, {}};
-  return known == 1 ? *unknown : Dim{};
+  Dim product{1, {}};
+  for (size_t i = begin; i < end; ++i) product = Times(product, dims[i]);
+  return product;
 }
 
 }  // namespace shapes
@@ -221,7 +243,11 @@ std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<
     types[name] = {tensor.dtype(), shapes::FromSizes(tensor.shape())};
     if (auto known = shapes::ContentsOf(tensor)) contents[name] = std::move(*known);
   }
-  for (const ValueInfo& input : graph.inputs) types[input.name] = shapes::InputType(input, inputs);
+  for (const ValueInfo& input : graph.inputs) {
+    Type type = shapes::InputType(input, inputs);
+    shapes::NameUnknown(input.name, type);
+    types[input.name] = std::move(type);
+  }
   for (const Node& node : graph.nodes) {
     const shapes::Rule* rule = shapes::FindRule(node);
     if (!rule) continue;
@@ -243,11 +269,15 @@ std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<
       }
     }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (!node.outputs[i].empty() && call.outputs[i]) types[node.outputs[i]] = std::move(*call.outputs[i]);
+      if (node.outputs[i].empty() || !call.outputs[i]) continue;
+      shapes::NameUnknown(node.outputs[i], *call.outputs[i]);
+      types[node.outputs[i]] = std::move(*call.outputs[i]);
     }
     if (known && !node.outputs.empty()) contents[node.outputs[0]] = std::move(*known);
   }
-  for (const ValueInfo& output : graph.outputs) types.emplace(output.name, shapes::TypeOf(output));
+  std::vector<std::string_view> declared;  // what is known of them is not inferred
+  for (const ValueInfo& output : graph.outputs)
+    if (types.emplace(output.name, shapes::TypeOf(output)).second) declared.push_back(output.name);
   std::vector<std::string_view> names;
   names.reserve(types.size());
   for (const auto& [name, type] : types) names.push_back(name);
@@ -255,7 +285,13 @@ std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<
   std::map<std::string, ValueInfo> values;
   for (const std::string_view name : names)
     values.emplace_hint(values.end(), name, shapes::Info(std::string(name), types.at(name)));
+  for (const std::string_view name : declared) values.find(std::string(name))->second.sizes.clear();
   return values;
+}
+
+bool SameSize(const ValueInfo& a, size_t i, const ValueInfo& b, size_t j) {
+  if (a.shape[i] != b.shape[j]) return false;
+  return a.shape[i] != -1 || (i < a.sizes.size() && j < b.sizes.size() && a.sizes[i] == b.sizes[j]);
 }
 
 }  // namespace strop::model

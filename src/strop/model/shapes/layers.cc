@@ -9,13 +9,24 @@
 namespace strop::model::shapes {
 namespace {
 
+Shape Spatial(const Dims& dims) {
+  const Shape sizes = SizesOf(dims);
+  return {sizes.begin() + 2, sizes.end()};
+}
+
 void Append(Dims& dims, const Shape& sizes) {
   for (const int64_t size : sizes) dims.push_back({size, {}});
 }
 
-Shape Spatial(const Dims& dims) {
-  const Shape sizes = SizesOf(dims);
-  return {sizes.begin() + 2, sizes.end()};
+// The spatial sizes of what the kernel makes of x.
+void AppendWindows(const Call& call, Dims& dims, const Dims& x, std::vector<int64_t> kernel) {
+  const Window window = SlideWindow(call.node, Spatial(x), std::move(kernel));
+  for (size_t axis = 0; axis < window.output.size(); ++axis) {
+    Dim dim{window.output[axis], {}};
+    const auto count = dim.known() ? std::nullopt : CountOverAnySize(call.node, window, axis);
+    if (count) dim = DimOf((SymbolOf(x[axis + 2]) + SymbolicSize::Number(count->offset)).Over(count->stride));
+    dims.push_back(dim);
+  }
 }
 
 void CheckRank(const Call& call, const Dims& dims, size_t least) {
@@ -35,7 +46,7 @@ std::optional<Dims> ConvDims(const Call& call, const Dims* x, const Dims* w) {
                                      ShapeText(SizesOf(*w)), group, ShapeText(SizesOf(*x))));
   }
   Dims dims = {(*x)[0], (*w)[0]};
-  Append(dims, SlideWindow(call.node, Spatial(*x), Spatial(*w)).output);
+  AppendWindows(call, dims, *x, Spatial(*w));
   return dims;
 }
 
@@ -73,7 +84,7 @@ void Pool(Call& call) {
   if (const Dims* x = call.DimsOf(0)) {
     CheckRank(call, *x, 3);
     dims = Dims{(*x)[0], (*x)[1]};
-    Append(*dims, SlideWindow(call.node, Spatial(*x), call.node.Ints("kernel_shape")).output);
+    AppendWindows(call, *dims, *x, call.node.Ints("kernel_shape"));
   }
   call.Out(0, type->dtype, dims);
   call.Out(1, DType::kI64, dims);  // MaxPool's indices

@@ -74,12 +74,10 @@ void OneHotEncoder(Call& call) {
 void ArrayFeatureExtractor(Call& call) {
   const Type *x = call.In(0), *columns = call.In(1);
   if (!x) return;
-  std::optional<Dims> dims = x->dims;
-  if (dims && (dims->empty() || !columns || !columns->dims)) dims = std::nullopt;
-  if (dims) {
-    if (dims->size() == 1) dims->insert(dims->begin(), Dim{1, {}});
-    dims->back() = ProductOf(*columns->dims, 0, columns->dims->size());
-  }
+  if (!x->dims || x->dims->empty() || !columns || !columns->dims) return call.Out(0, x->dtype, std::nullopt);
+  Dims dims = *x->dims;
+  if (dims.size() == 1) dims.insert(dims.begin(), Dim{1, {}});
+  dims.back() = ProductOf(*columns->dims, 0, columns->dims->size());
   call.Out(0, x->dtype, dims);
 }
 

@@ -17,31 +17,32 @@ std::optional<Dims> Unknown(const Dims* list) {
   return Dims(static_cast<size_t>((*list)[0].size));
 }
 
-// Sizes taken over from the input cancel, so that [batch,16,7,7] reshaped to [batch,-1] is [batch,784].
+Element ElementOf(const Dim& dim) {
+  return {dim.known() ? std::optional(dim.size) : std::nullopt, dim.symbol};
+}
+
+// At all positive sizes of what it is told by.
+bool IsPositive(const SymbolicSize& symbol) {
+  return symbol.rising() && symbol.At([](const std::string&) { return int64_t{1}; }) >= 1;
+}
+
+// Sizes taken over from the input cancel, so that [batch,16,7,7] reshaped to [batch,-1] is [batch,784]. They
+// are taken to be positive.
 void SolveRest(Dims& target, size_t rest, Dims input) {
   Dims others = target;
   others.erase(others.begin() + static_cast<ptrdiff_t>(rest));
   for (auto other = others.begin(); other != others.end();) {
-    const auto twin = std::find(input.begin(), input.end(), *other);
-    if (other->known() || other->name.empty() || twin == input.end()) {
+    const auto twin =
+        std::find_if(input.begin(), input.end(), [&](const Dim& dim) { return dim.symbol == other->symbol; });
+    if (twin == input.end()) {
       ++other;
       continue;
     }
     input.erase(twin);
     other = others.erase(other);
   }
-  const Dim behind = ProductOf(others, 0, others.size());
-  if (!behind.known() || behind.size == 0) return;
-  const Dim all = ProductOf(input, 0, input.size());
-  if (all.known()) {
-    if (all.size % behind.size == 0) target[rest].size = all.size / behind.size;
-    return;
-  }
-  const auto unknown = std::find_if(input.begin(), input.end(), [](const Dim& d) { return !d.known(); });
-  const Dim dim = *unknown;
-  input.erase(unknown);
-  const Dim known = ProductOf(input, 0, input.size());
-  if (known.known() && known.size == behind.size) target[rest] = dim;
+  const Dim behind = ProductOf(others, 0, others.size()), all = ProductOf(input, 0, input.size());
+  target[rest] = DimOf(SymbolOf(all).Quotient(SymbolOf(behind)));
 }
 
 void Reshape(Call& call) {
@@ -57,7 +58,8 @@ void Reshape(Call& call) {
   for (size_t i = 0; i < target->size(); ++i) {
     const Element& element = (*target)[i];
     if (!element.value) {
-      dims.push_back({-1, element.name});
+      // One that can be 0 would copy.
+      dims.push_back(IsPositive(element.symbol) ? DimOf(element.symbol) : Dim());
     } else if (*element.value == -1) {
       if (rest) ThrowNode(call.node, "the shape holds -1 twice");
       rest = i;
@@ -65,25 +67,13 @@ void Reshape(Call& call) {
     } else if (*element.value == 0 && !allow_zero) {
       if (x->dims && i >= x->dims->size())
         ThrowNode(call.node, "the shape copies a size that the input does not have");
-      Dim copy = x->dims ? (*x->dims)[i] : Dim();
-      // An unnamed size gets a name while the rest is solved, so that it cancels against itself.
-      if (x->dims && !copy.known() && copy.name.empty()) copy.name = fmt::format("\n{}", i);
-      dims.push_back(copy);
+      dims.push_back(x->dims ? (*x->dims)[i] : Dim());
     } else {
       if (*element.value < 0) ThrowNode(call.node, fmt::format("the shape holds {}", *element.value));
       dims.push_back({*element.value, {}});
     }
   }
-  if (rest && x->dims) {
-    Dims input = *x->dims;
-    for (size_t i = 0; i < input.size(); ++i) {
-      if (!input[i].known() && input[i].name.empty()) input[i].name = fmt::format("\n{}", i);
-    }
-    SolveRest(dims, *rest, input);
-  }
-  for (Dim& dim : dims) {
-    if (dim.name.starts_with('\n')) dim.name.clear();
-  }
+  if (rest && x->dims) SolveRest(dims, *rest, *x->dims);
   call.Out(0, x->dtype, dims);
 }
 
@@ -139,7 +129,7 @@ void ShapeOf(Call& call) {
   Contents contents;
   for (int64_t i = start; i < end; ++i) {
     const Dim& dim = (*x)[static_cast<size_t>(i)];
-    contents.push_back({dim.known() ? std::optional(dim.size) : std::nullopt, dim.name});
+    contents.push_back(ElementOf(dim));
   }
   call.Out(0, DType::kI64, Dims{{end - start, {}}});
   call.contents = contents;
@@ -150,7 +140,7 @@ void SizeOfTensor(Call& call) {
   const Dims* x = call.DimsOf(0);
   if (!x) return;
   const Dim count = ProductOf(*x, 0, x->size());
-  call.contents = Contents{{count.known() ? std::optional(count.size) : std::nullopt, count.name}};
+  call.contents = Contents{ElementOf(count)};
 }
 
 void Constant(Call& call) {
@@ -177,7 +167,7 @@ std::optional<Dims> Spelled(const Call& call, size_t input) {
     if (element.value && *element.value < 0) {
       ThrowNode(call.node, fmt::format("the shape holds {}", *element.value));
     }
-    dims.push_back({element.value.value_or(-1), element.name});
+    dims.push_back({element.value.value_or(-1), element.symbol});
   }
   return dims;
 }

@@ -9,16 +9,16 @@
 
 #include "strop/base/tensor.h"
 #include "strop/model/graph.h"
+#include "strop/model/symbolic_size.h"
 
 namespace strop::model::shapes {
 
-// One size: -1 when unknown, then perhaps with a name ("batch").
+// One size: -1 when it is not known, then perhaps what it is of named ones.
 struct Dim {
   int64_t size = -1;
-  std::string name;
+  SymbolicSize symbol;
 
   bool known() const { return size >= 0; }
-  bool operator==(const Dim&) const = default;
 };
 using Dims = std::vector<Dim>;
 
@@ -30,7 +30,7 @@ struct Type {
 // One integer inside a small tensor, such as those that Shape and Reshape pass on.
 struct Element {
   std::optional<int64_t> value;
-  std::string name;  // of the unknown size that it is
+  SymbolicSize symbol;  // of an unknown one that is a size
 };
 using Contents = std::vector<Element>;
 
@@ -77,7 +77,13 @@ std::span<const Rule> MlRules();  // of ai.onnx.ml
 Shape SizesOf(const Dims& dims);
 Dims FromSizes(const Shape& sizes);
 Dims BroadcastDims(const Node& node, const Dims& a, const Dims& b);
-// Product of dims[begin, end); keeps the name of an unknown size that is alone.
+Dim Plus(const Dim& a, const Dim& b);
+Dim Times(const Dim& a, const Dim& b);
+Dim Over(const Dim& dim, int64_t divisor);  // rounded down; a divisor of at least 1
+// The size as an expression, unknown where it is; and back.
+SymbolicSize SymbolOf(const Dim& dim);
+Dim DimOf(const SymbolicSize& symbol);
+// Product of dims[begin, end).
 Dim ProductOf(const Dims& dims, size_t begin, size_t end);
 
 }  // namespace strop::model::shapes
