@@ -225,6 +225,17 @@ Window TransposedWindow(const Node& node, const Shape& spatial, std::vector<int6
   return window;
 }
 
+std::optional<WindowCount> SizeOverAnySize(const Node& node, const Window& window, size_t axis) {
+  if (window.kernel[axis] < 0 || !node.Ints("output_shape").empty()) return std::nullopt;
+  const std::string auto_pad = AutoPad(node);
+  const int64_t stride = window.strides[axis];
+  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") return WindowCount{0, stride};
+  const std::vector<int64_t> extra = WindowAttribute(node, "output_padding", window.strides.size(), 0, 0);
+  const int64_t extent = window.dilations[axis] * (window.kernel[axis] - 1) + 1;
+  const int64_t pads = auto_pad == "VALID" ? 0 : window.pads_begin[axis] + window.pads_end[axis];
+  return WindowCount{extra[axis] + extent - pads - stride, stride};
+}
+
 int64_t Product(const Shape& shape, size_t begin, size_t end) {
   int64_t product = 1;
   for (size_t i = begin; i < end; ++i) product *= shape[i];

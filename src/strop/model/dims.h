@@ -45,6 +45,8 @@ std::optional<WindowCount> CountOverAnySize(const Node& node, const Window& wind
 
 // The same for ConvTranspose: `spatial` is its (smaller) input; output_padding and output_shape count too.
 Window TransposedWindow(const Node& node, const Shape& spatial, std::vector<int64_t> kernel);
+// Of its axis of a size that TransposedWindow did not know: size * stride + offset.
+std::optional<WindowCount> SizeOverAnySize(const Node& node, const Window& window, size_t axis);
 
 // Product of shape[begin, end).
 int64_t Product(const Shape& shape, size_t begin, size_t end);

@@ -60,6 +60,41 @@ bool MovesElements(const Node& node, size_t input) {
   return node.op == "Concat" || (input == 0 && kMoves.contains(node.op));
 }
 
+SymbolicSize SymbolOf(const Element& element) {
+  return element.value ? SymbolicSize::Number(*element.value) : element.symbol;
+}
+
+// What Add, Sub, Mul and Div make of integers some of which are sizes: of as many as the other input has,
+// or one.
+std::optional<Contents> Calculate(const Call& call) {
+  const std::string& op = call.node.op;
+  if ((op != "Add" && op != "Sub" && op != "Mul" && op != "Div") || call.inputs.size() != 2 || !call.In(0) ||
+      call.In(0)->dtype != DType::kI64 || !call.input_contents[0] || !call.input_contents[1])
+    return std::nullopt;
+  const Contents &a = *call.input_contents[0], &b = *call.input_contents[1];
+  if (std::min(a.size(), b.size()) < 1 || (a.size() != b.size() && a.size() != 1 && b.size() != 1))
+    return std::nullopt;
+  const auto known = [](const Element& element) { return element.value.has_value(); };
+  if (std::all_of(a.begin(), a.end(), known) && std::all_of(b.begin(), b.end(), known)) return std::nullopt;
+  // A column and a row would be a table.
+  const Dims *x = call.DimsOf(0), *y = call.DimsOf(1);
+  if (!x || !y || x->size() > 1 || y->size() > 1) return std::nullopt;
+  const auto one = [](const auto& self) { return self.At([](const std::string&) { return int64_t{1}; }); };
+  Contents contents;
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    const Element &p = a[a.size() == 1 ? 0 : i], &q = b[b.size() == 1 ? 0 : i];
+    const SymbolicSize from = SymbolOf(p), by = SymbolOf(q);
+    SymbolicSize made;
+    if (op == "Add") made = from + by;
+    if (op == "Mul") made = from * by;
+    if (op == "Sub" && q.value && *q.value > INT64_MIN) made = from + SymbolicSize::Number(-*q.value);
+    // Division cuts off, which is rounding down where nothing is negative.
+    if (op == "Div" && q.value && *q.value > 0 && from.rising() && one(from) >= 0) made = from.Over(*q.value);
+    contents.push_back({made.number(), made.number() ? SymbolicSize() : made});
+  }
+  return contents;
+}
+
 // Computes the integers that leave the node. Elements that are moved travel as their number in `moved`, so
 // those with no known value come through too.
 std::optional<Contents> Follow(const Call& call) {
@@ -260,7 +295,7 @@ std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<
     }
     call.outputs.resize(node.outputs.size());
     rule->infer(call);
-    std::optional<shapes::Contents> known = call.contents;
+    std::optional<shapes::Contents> known = call.contents ? call.contents : shapes::Calculate(call);
     if (!known) {
       try {
         known = shapes::Follow(call);

@@ -14,10 +14,6 @@ Shape Spatial(const Dims& dims) {
   return {sizes.begin() + 2, sizes.end()};
 }
 
-void Append(Dims& dims, const Shape& sizes) {
-  for (const int64_t size : sizes) dims.push_back({size, {}});
-}
-
 // The spatial sizes of what the kernel makes of x.
 void AppendWindows(const Call& call, Dims& dims, const Dims& x, std::vector<int64_t> kernel) {
   const Window window = SlideWindow(call.node, Spatial(x), std::move(kernel));
@@ -73,7 +69,15 @@ void ConvTranspose(Call& call) {
   }
   const int64_t filters = (*w)[1].size;
   Dims dims = {(*x)[0], {filters < 0 ? -1 : filters * group, {}}};
-  Append(dims, TransposedWindow(call.node, Spatial(*x), Spatial(*w)).output);
+  const Window window = TransposedWindow(call.node, Spatial(*x), Spatial(*w));
+  for (size_t axis = 0; axis < window.output.size(); ++axis) {
+    Dim dim{window.output[axis], {}};
+    const auto size = dim.known() ? std::nullopt : SizeOverAnySize(call.node, window, axis);
+    if (size)
+      dim = DimOf((*x)[axis + 2].symbol * SymbolicSize::Number(size->stride) +
+                  SymbolicSize::Number(size->offset));
+    dims.push_back(dim);
+  }
   call.Out(0, type->dtype, dims);
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -43,7 +44,7 @@ void Concat(Call& call) {
       Dim& mine = (*joined)[axis];
       const Dim& other = (*x)[axis];
       if (axis == at) {
-        mine = mine.known() && other.known() ? Dim{mine.size + other.size, {}} : Dim{};
+        mine = Plus(mine, other);
       } else if (!mine.known()) {
         mine = other.known() ? other : mine;
       } else {
@@ -81,6 +82,8 @@ void Split(Call& call) {
     } else if (sizes && total.known()) {
       const int64_t chunk = (total.size + parts - 1) / parts;
       dims[at].size = std::clamp<int64_t>(total.size - i * chunk, 0, chunk);
+    } else if (sizes) {
+      dims[at] = DimOf(total.symbol.Quotient(SymbolicSize::Number(parts)));
     }
     call.Out(static_cast<size_t>(i), x->dtype, dims);
   }
@@ -97,6 +100,12 @@ int64_t SliceSize(int64_t size, int64_t start, int64_t end, int64_t step) {
   const int64_t begin = std::clamp<int64_t>(wrap(start), size == 0 ? -1 : 0, size - 1);
   const int64_t stop = std::clamp<int64_t>(wrap(end), -1, size - 1);
   return begin <= stop ? 0 : (begin - stop - step - 1) / -step;
+}
+
+// Whether the slice goes from end to end of any size that fits into memory.
+bool IsWhole(int64_t start, int64_t end, int64_t step) {
+  constexpr int64_t kFar = int64_t{1} << 48;
+  return step > 0 ? start == 0 && end >= kFar : (start == -1 || start >= kFar) && end <= -kFar;
 }
 
 void Slice(Call& call) {
@@ -123,13 +132,19 @@ void Slice(Call& call) {
   Dims dims = *x->dims;
   for (size_t i = 0; i < axes->size(); ++i) {
     Dim& dim = dims[static_cast<size_t>(NormalAxis(call.node, (*axes)[i], rank))];
-    if (!known || !dim.known()) {
+    if (!known) {
       dim = Dim{};
       continue;
     }
     const int64_t step = std::clamp<int64_t>((*steps)[i], -INT32_MAX, INT32_MAX);
     if (step == 0) ThrowNode(call.node, "a step is 0");
-    dim.size = SliceSize(dim.size, (*starts)[i], (*ends)[i], step);
+    if (dim.known()) {
+      dim.size = SliceSize(dim.size, (*starts)[i], (*ends)[i], step);
+    } else {
+      dim = IsWhole((*starts)[i], (*ends)[i], step)
+                ? Over(Plus(dim, {std::abs(step) - 1, {}}), std::abs(step))
+                : Dim{};
+    }
   }
   call.Out(0, x->dtype, dims);
 }
@@ -161,9 +176,7 @@ void Tile(Call& call) {
   for (size_t i = 0; dims && i < dims->size(); ++i) {
     const int64_t repeat = repeats ? (*repeats)[i] : -1;
     if (repeat == 1) continue;
-    const bool known =
-        repeat >= 0 && (*dims)[i].known() && (repeat == 0 || (*dims)[i].size <= INT64_MAX / repeat);
-    (*dims)[i] = known ? Dim{(*dims)[i].size * repeat, {}} : Dim{};
+    (*dims)[i] = repeat >= 0 ? Times((*dims)[i], {repeat, {}}) : Dim{};
   }
   call.Out(0, x->dtype, dims);
 }
@@ -193,7 +206,7 @@ void Pad(Call& call) {
         (dim.known() && dim.size + begin + end < 0)) {
       ThrowNode(call.node, fmt::format("pads {} and {} do not suit an axis of {}", begin, end, dim.size));
     }
-    dim = dim.known() ? Dim{dim.size + begin + end, {}} : Dim{};
+    dim = DimOf(SymbolOf(dim) + SymbolicSize::Number(begin + end));
   }
   call.Out(0, x->dtype, dims);
 }

@@ -197,6 +197,9 @@ void Range(Call& call) {
     const double steps = std::ceil((static_cast<double>((*to)[0]) - static_cast<double>((*from)[0])) /
                                    static_cast<double>((*step)[0]));
     if (steps < 1e15) count.size = std::max<int64_t>(0, static_cast<int64_t>(steps));
+  } else if (from == std::vector<int64_t>{0} && step == std::vector<int64_t>{1} && call.input_contents[1] &&
+             call.input_contents[1]->size() == 1 && IsPositive((*call.input_contents[1])[0].symbol)) {
+    count.symbol = (*call.input_contents[1])[0].symbol;
   }
   call.Out(0, start->dtype, Dims{count});
 }

@@ -21,6 +21,15 @@ void Resize(Call& call) {
   if (!x->dims) return call.Out(0, x->dtype, std::nullopt);
   const std::optional<Shape> in = KnownSizes(&*x->dims);
   const auto sizes = call.Given(3) ? call.Ints(3) : std::nullopt;
+  const Contents* const told = call.Given(3) ? call.input_contents[3] : nullptr;
+  const bool stretched = call.node.Text("keep_aspect_ratio_policy", "stretch") == "stretch";
+  if ((!in || !sizes) && told && told->size() == x->dims->size() && stretched &&
+      call.node.Ints("axes").empty()) {
+    Dims dims;
+    for (const Element& element : *told)
+      dims.push_back(element.value ? Dim{*element.value, {}} : DimOf(element.symbol));
+    return call.Out(0, x->dtype, dims);
+  }
   if (!in || !sizes) return call.Out(0, x->dtype, Dims(x->dims->size()));
   call.Out(0, x->dtype, FromSizes(PlanResize(call.node, *in, std::nullopt, sizes).output));
 }
@@ -32,12 +41,11 @@ void Blocks(Call& call) {
   const int64_t block = call.node.Int("blocksize", 0);
   if (!x->dims || x->dims->size() != 4 || block < 1 || block > INT16_MAX)
     return call.Out(0, x->dtype, std::nullopt);
-  const auto times = [](const Dim& dim, int64_t by) { return dim.known() ? Dim{dim.size * by, {}} : Dim{}; };
-  const auto part = [](const Dim& dim, int64_t by) { return dim.known() ? Dim{dim.size / by, {}} : Dim{}; };
+  const auto times = [](const Dim& dim, int64_t by) { return Times(dim, {by, {}}); };
   const Dims& in = *x->dims;
   call.Out(0, x->dtype,
-           apart ? Dims{in[0], times(in[1], block * block), part(in[2], block), part(in[3], block)}
-                 : Dims{in[0], part(in[1], block * block), times(in[2], block), times(in[3], block)});
+           apart ? Dims{in[0], times(in[1], block * block), Over(in[2], block), Over(in[3], block)}
+                 : Dims{in[0], Over(in[1], block * block), times(in[2], block), times(in[3], block)});
 }
 
 void MaxUnpool(Call& call) {
