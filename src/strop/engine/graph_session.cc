@@ -70,7 +70,9 @@ GraphSession::GraphSession(model::Graph graph, std::string hash, const SessionOp
   // is only declared to be need not be true: such an answer has the shape that it is made with.
   for (ValueInfo& output : graph_.outputs) output.has_shape = false;
   for (auto& [name, tensor] : graph_.initializers) {
-    if (tensor.dtype() == DType::kF32 || tensor.dtype() == DType::kI8 || tensor.dtype() == DType::kU8) {
+    const bool few = tensor.size() <= 16;  // scales of Resize
+    if (!few &&
+        (tensor.dtype() == DType::kF32 || tensor.dtype() == DType::kI8 || tensor.dtype() == DType::kU8)) {
       tensor = Tensor::Wrap(tensor.dtype(), tensor.shape(), nullptr, nullptr);
     }
   }

@@ -49,7 +49,7 @@ class STROP_API Layouts {
  public:
   static constexpr size_t kMost = 64;  // held; of more the least recently used is dropped
 
-  // The elements of the graph's floats and bytes are not read.
+  // Of the graph's floats and bytes the elements of more than 16 are not read.
   Layouts(model::Graph graph, std::vector<PlannedValue> values);
 
   // The dynamic sizes of such inputs as the graph takes, in its order.

@@ -125,6 +125,14 @@ TEST(Layouts, TellSizesThatFollowFromTheInputs) {
   }
 }
 
+TEST(Layouts, TellImagesThatConstantsScale) {
+  model::Graph graph = Begun({MakeNode("Resize", "up", {"x", "", "scales"}, {"a"}), kTwo[1]});
+  graph.initializers["scales"] = Values<float>(DType::kF32, {1, 1.5f, 1}, {3});
+  Layouts layouts = Of(graph, false);
+  EXPECT_TRUE(layouts.by_bucket());
+  EXPECT_EQ(layouts.ShapesAt({1, 9}, *layouts.For({1, 9}))[1], (Shape{1, 13, 4}));
+}
+
 // Of the first five, or as many as there are, no name tells; a step that fits its answer needs none.
 TEST(Layouts, GiveRoomToWhatOnlyItsStepTells) {
   model::Graph graph = Begun({MakeNode("Slice", "slice", {"x", "first", "five", "one"}, {"a"}), kTwo[1]});

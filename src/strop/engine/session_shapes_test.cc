@@ -156,6 +156,26 @@ Model Images(int64_t blocks, bool any_size) {
           }};
 }
 
+// Images twice as high and wide, by OpenVINO between own layers, and joined to others of their size.
+Model Grown() {
+  model::Graph graph = Named("grown");
+  graph.inputs = {{"x0", DType::kF32, {-1, 6, -1, -1}, {"", "", "", ""}}};
+  graph.initializers["w"] = RandomF32({6, 6, 3, 3}, 1);
+  graph.initializers["scales"] = Values<float>(DType::kF32, {1, 1, 2, 2}, {4});
+  const std::map<std::string, model::Attribute> around = {{"pads", Ints{1, 1, 1, 1}}};
+  graph.nodes = {
+      MakeNode("Conv", "a", {"x0", "w"}, {"a"}, around),
+      MakeNode("Resize", "up", {"a", "", "scales"}, {"up"}, {{"mode", std::string("nearest")}}),
+      MakeNode("Conv", "b", {"up", "w"}, {"b"}, around),
+      MakeNode("Add", "add", {"b", "up"}, {"sum"}),
+      MakeNode("Concat", "concat", {"sum", "up"}, {"y"}, {{"axis", int64_t{1}}}),
+  };
+  graph.outputs = {{"y", DType::kF32, {}, {}, false}};
+  return {"grown", graph, [](const Sizes& sizes) {
+            return TensorMap{{"x0", RandomF32({sizes[0], 6, sizes[1], 7}, SeedOf(sizes))}};
+          }};
+}
+
 Model Rows(const std::string& name, model::Graph graph) {
   return {name, std::move(graph), [](const Sizes& sizes) {
             return TensorMap{{"x", RandomF32({sizes[0], 12}, SeedOf(sizes))}};
@@ -234,7 +254,7 @@ TEST(SessionShapes, EverySizeOfTwoAnswersAsAFreshSession) {
   std::vector<Sizes> order;
   for (const int64_t batch : {1, 9, 10, 17})
     for (const int64_t size : {1, 5, 11, 12}) order.push_back({batch, size});
-  for (const Model& model : {Transformer(2, false), Transformer(1, true), Images(2, true)})
+  for (const Model& model : {Transformer(2, false), Transformer(1, true), Images(2, true), Grown()})
     for (const char* prefer : {"strop", "openvino", "reference"})
       ExpectAsFresh(model, prefer, {Shuffled(order)});
 }

@@ -194,6 +194,12 @@ Type InputType(const ValueInfo& declared, const std::map<std::string, Shape>& gi
 
 }  // namespace
 
+const Tensor* Call::Constant(size_t i) const {
+  if (!Given(i)) return nullptr;
+  const auto found = constants.find(node.inputs[i]);
+  return found == constants.end() || found->second.data() == nullptr ? nullptr : &found->second;
+}
+
 std::optional<std::vector<int64_t>> Call::Ints(size_t i) const {
   if (i >= input_contents.size() || !input_contents[i]) return std::nullopt;
   std::vector<int64_t> values;
@@ -286,7 +292,7 @@ std::map<std::string, ValueInfo> InferShapes(const Graph& graph, const std::map<
   for (const Node& node : graph.nodes) {
     const shapes::Rule* rule = shapes::FindRule(node);
     if (!rule) continue;
-    shapes::Call call{node, graph.opset(), {}, {}, {}, {}};
+    shapes::Call call{node, graph.opset(), {}, {}, {}, {}, graph.initializers};
     for (const std::string& input : node.inputs) {
       const auto type = types.find(input);
       const auto known = contents.find(input);

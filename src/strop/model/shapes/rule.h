@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,9 +45,12 @@ struct Call {
   std::vector<const Contents*> input_contents;  // nullptr: unknown
   std::vector<std::optional<Type>> outputs;     // as many as the node has
   std::optional<Contents> contents;
+  const std::map<std::string, Tensor>& constants;
 
   const Type* In(size_t i) const { return i < inputs.size() ? inputs[i] : nullptr; }
   const Dims* DimsOf(size_t i) const { return In(i) && In(i)->dims ? &*In(i)->dims : nullptr; }
+  // An input that is a constant, where its elements are kept: of any dtype.
+  const Tensor* Constant(size_t i) const;
   // The integers of an input when all of them are known.
   std::optional<std::vector<int64_t>> Ints(size_t i) const;
   // An attribute until opset `since`, an input from then on; an empty list when it is absent, nullopt when

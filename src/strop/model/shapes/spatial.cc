@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "strop/model/dims.h"
 #include "strop/model/resize_plan.h"
@@ -14,24 +15,42 @@ std::optional<Shape> KnownSizes(const Dims* dims) {
   return SizesOf(*dims);
 }
 
-// Scales are floats, whose values are not followed: sizes tell the shape, or nothing but the rank is known.
+// The size times the scale, rounded down, which is told where the scale is a short fraction of a power of
+// two.
+Dim Scaled(const Dim& dim, double scale) {
+  constexpr int64_t kParts = 1 << 10;
+  const double parts = scale * kParts;
+  if (parts != std::floor(parts) || parts < 1 || parts > 1 << 20) return {};
+  return DimOf((SymbolOf(dim) * SymbolicSize::Number(static_cast<int64_t>(parts))).Over(kParts));
+}
+
+// Sizes tell the shape, or else scales that are constants.
 void Resize(Call& call) {
   const Type* x = call.In(0);
   if (!x) return;
   if (!x->dims) return call.Out(0, x->dtype, std::nullopt);
   const std::optional<Shape> in = KnownSizes(&*x->dims);
-  const auto sizes = call.Given(3) ? call.Ints(3) : std::nullopt;
   const Contents* const told = call.Given(3) ? call.input_contents[3] : nullptr;
-  const bool stretched = call.node.Text("keep_aspect_ratio_policy", "stretch") == "stretch";
-  if ((!in || !sizes) && told && told->size() == x->dims->size() && stretched &&
-      call.node.Ints("axes").empty()) {
-    Dims dims;
-    for (const Element& element : *told)
-      dims.push_back(element.value ? Dim{*element.value, {}} : DimOf(element.symbol));
-    return call.Out(0, x->dtype, dims);
+  const auto sizes = told && !told->empty() ? call.Ints(3) : std::nullopt;
+  const bool by_scales = !call.Given(3) || (told && told->empty());
+  const Tensor* const constant = by_scales ? call.Constant(call.opset >= 11 ? 2 : 1) : nullptr;
+  std::optional<std::vector<double>> scales;
+  if (constant && constant->size() == static_cast<int64_t>(x->dims->size())) {
+    const Tensor wide = constant->Cast(DType::kF64);
+    scales.emplace(wide.As<double>().begin(), wide.As<double>().end());
   }
-  if (!in || !sizes) return call.Out(0, x->dtype, Dims(x->dims->size()));
-  call.Out(0, x->dtype, FromSizes(PlanResize(call.node, *in, std::nullopt, sizes).output));
+  const bool whole = call.node.Ints("axes").empty();
+  if (in && (sizes || (scales && whole)))
+    return call.Out(0, x->dtype, FromSizes(PlanResize(call.node, *in, scales, sizes).output));
+  Dims dims(x->dims->size());
+  if (told && told->size() == dims.size() && whole &&
+      call.node.Text("keep_aspect_ratio_policy", "stretch") == "stretch") {
+    for (size_t i = 0; i < dims.size(); ++i)
+      dims[i] = (*told)[i].value ? Dim{*(*told)[i].value, {}} : DimOf((*told)[i].symbol);
+  } else if (scales && whole) {
+    for (size_t i = 0; i < dims.size(); ++i) dims[i] = Scaled((*x->dims)[i], (*scales)[i]);
+  }
+  call.Out(0, x->dtype, dims);
 }
 
 template <bool apart>

@@ -250,6 +250,13 @@ TEST(SymbolicSizes, OfImagesThatGrowAndShrink) {
       }
     }
   }
+  for (const float scale : {0.25f, 0.5f, 0.75f, 1.0f, 1.5f, 2.0f, 2.125f, 3.0f, 0.3f}) {
+    Graph resized =
+        With({{"by", Floats({4}, {1, 1, scale, 2})}}, {MakeNode("Resize", {"x", "", "by"}, {"y"})});
+    EXPECT_GT(ExpectTold(resized, scale != 0.3f), 40);
+    resized.nodes[0].attributes["axes"] = List{1, 0, 2, 3};
+    EXPECT_EQ(ExpectTold(resized, false), 45);
+  }
   Graph graph = With({{"places", Ints({2, 3})}, {"two", Ints({2})}, {"front", Ints({1, 3})}},
                      SizeAt("places", "sides"));
   graph.inputs[0].shape[0] = 1;
