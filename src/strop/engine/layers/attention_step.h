@@ -13,6 +13,10 @@
 
 namespace strop::engine {
 
+inline constexpr int64_t kManyRows = 64;  // of queries, what picks the kernel
+
+constexpr int64_t RoundUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
+
 // What both ways to attend share: sizes, heads over the threads, the softmax, and the answer. One head after
 // another: its keys and values are packed as a product's weights, and blocks of queries pass by both while
 // their scores lie in the cache.

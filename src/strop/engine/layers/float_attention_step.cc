@@ -8,10 +8,6 @@
 namespace strop::engine {
 namespace {
 
-constexpr int64_t kManyRows = 64;  // what picks the kernel
-
-int64_t RoundUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
-
 // Products of float32; bytes become numbers first.
 class FloatAttentionStep : public AttentionStep {
  public:

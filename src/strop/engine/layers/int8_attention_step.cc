@@ -9,10 +9,6 @@
 namespace strop::engine {
 namespace {
 
-constexpr int64_t kManyRows = 64;  // what picks the kernel
-
-int64_t RoundUp(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
-
 // Whether products of numbers by such scales are finite.
 bool IsFinite(const std::optional<Quantization>& bytes) {
   return bytes && bytes->scale > 1e-12f && bytes->scale < 1e12f;

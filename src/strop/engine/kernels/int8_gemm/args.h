@@ -29,7 +29,7 @@ struct Int8GemmArgs {
   int64_t tap_depth = 0;
   const int64_t* tap_offset = nullptr;
   bool is_signed = false;     // a holds int8, else uint8
-  const int8_t* b = nullptr;  // PackInt8Weights for the kernel; 64-byte aligned
+  const int8_t* b = nullptr;  // PackInt8Weights for the kernel, or of operand.h; 64-byte aligned
   // The rests of PackedInt8Weights, of the columns from b's first on.
   const int8_t* rests = nullptr;  // 64-byte aligned
   const int32_t* rest_row = nullptr;
