@@ -26,6 +26,8 @@ ConvStep::ConvStep(const LayerBuild& build, const ConvLayer& layer)
   if (layer.integers) plan.bits = 8;
 }
 
+namespace {
+
 Window WindowOf(const ConvLayer& layer, int64_t height, int64_t width) {
   const model::Window slid =
       model::SlideWindow(layer.window, {height, width}, {layer.kernel_h, layer.kernel_w});
@@ -43,25 +45,27 @@ Window WindowOf(const ConvLayer& layer, int64_t height, int64_t width) {
           slid.output[1]};
 }
 
-std::byte* ConvStep::Memory::Bytes(int64_t wanted) {
+}  // namespace
+
+std::byte* ImageMemory::Bytes(int64_t wanted) {
   if (!bytes || static_cast<int64_t>(bytes.bytes()) < wanted) bytes = Tensor::New(DType::kU8, {wanted});
   return static_cast<std::byte*>(bytes.data());
 }
 
 void ConvStep::Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) {
   auto& memory = static_cast<Memory&>(state);
-  Slide(memory, in[0].shape());
+  memory.Slide(layer_, layer_.channels, in[0].shape(), plan);
   const Shape& shape = in[0].shape();
   Fit(out[0], end_.dtype(), {shape[0], layer_.n, memory.window.out_h, memory.window.out_w});
   Compute(memory, in, out[0]);
 }
 
-void ConvStep::Slide(Memory& memory, const Shape& shape) const {
-  if (shape.size() != 4 || shape[1] != layer_.channels)
+void ImageMemory::Slide(const ConvLayer& layer, int64_t channels, const Shape& shape, const LayerPlan& plan) {
+  if (shape.size() != 4 || shape[1] != channels)
     throw Error(Code::kInvalidArgument, fmt::format("node {} ({}): its input is {}, expected {} channels",
-                                                    plan.layer, plan.op, ShapeText(shape), layer_.channels));
-  if (memory.window.height == shape[2] && memory.window.width == shape[3]) return;
-  memory.window = WindowOf(layer_, shape[2], shape[3]);
+                                                    plan.layer, plan.op, ShapeText(shape), channels));
+  if (window.height == shape[2] && window.width == shape[3]) return;
+  window = WindowOf(layer, shape[2], shape[3]);
 }
 
 namespace {

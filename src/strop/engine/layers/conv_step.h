@@ -14,8 +14,15 @@ namespace strop::engine {
 
 constexpr int64_t AlignedBytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Over images of so many pixels. Throws what model::SlideWindow throws.
-Window WindowOf(const ConvLayer& layer, int64_t height, int64_t width);
+// What one run at a time over images keeps.
+struct ImageMemory : Step::State {
+  Window window;  // of images of window.height × window.width
+  Tensor bytes;
+  std::byte* Bytes(int64_t wanted);  // at least so many; what was there is lost
+  // Lays the layer's kernel over images of the shape, of so many channels. Throws kInvalidArgument naming the
+  // node where they are others, and what model::SlideWindow throws.
+  void Slide(const ConvLayer& layer, int64_t channels, const Shape& shape, const LayerPlan& plan);
+};
 
 // What all ways to convolve share: sizes, the window, memory, the end.
 class ConvStep : public Step {
@@ -25,11 +32,8 @@ class ConvStep : public Step {
   void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override;
 
  protected:
-  struct Memory : State {
-    Window window;  // of images of window.height × window.width
-    Tensor bytes;
-    std::vector<int64_t> offsets;      // of the rows of the kernel
-    std::byte* Bytes(int64_t wanted);  // at least so many; what was there is lost
+  struct Memory : ImageMemory {
+    std::vector<int64_t> offsets;  // of the rows of the kernel
   };
 
   virtual void Compute(Memory& memory, std::span<const Tensor> in, const Tensor& out) const = 0;
@@ -42,9 +46,6 @@ class ConvStep : public Step {
   const Pixels pixels_;
   const PixelEnd end_;
   ThreadPool& pool_;
-
- private:
-  void Slide(Memory& memory, const Shape& shape) const;
 };
 
 // The ways. Depthwise is one of its own; of the others the products of patches always can.

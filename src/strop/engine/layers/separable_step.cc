@@ -3,12 +3,10 @@
 
 #include <fmt/format.h>
 
-#include "strop/base/error.h"
 #include "strop/engine/layers/conv_step.h"
 #include "strop/engine/layers/depthwise.h"
 #include "strop/engine/layers/product.h"
 #include "strop/engine/layers/separable.h"
-#include "strop/model/dims.h"
 
 namespace strop::engine {
 namespace {
@@ -63,12 +61,12 @@ class SeparableStep : public Step {
     if (layer.project.integers) plan.bits = 8;
   }
 
-  std::unique_ptr<State> NewState() override { return std::make_unique<Memory>(); }
+  std::unique_ptr<State> NewState() override { return std::make_unique<ImageMemory>(); }
 
   void Run(State& state, std::span<const Tensor> in, std::span<Tensor> out) override {
-    auto& memory = static_cast<Memory&>(state);
+    auto& memory = static_cast<ImageMemory&>(state);
     const Shape& shape = in[0].shape();
-    Slide(memory, shape);
+    memory.Slide(layer_.depthwise, input_.channels, shape, plan);
     const Window& w = memory.window;
     const int64_t images = shape[0], n = layer_.project.n, rows = images * w.out_h;
     Fit(out[0], end_.dtype(), {images, n, w.out_h, w.out_w});
@@ -76,9 +74,9 @@ class SeparableStep : public Step {
     const int64_t parts =
         std::clamp<int64_t>(work / kWorthAThread, 1, std::min<int64_t>(pool_.threads(), rows));
     const Strip strip = StripOf(w);
-    memory.Reserve(strip.bytes * parts);
+    std::byte* const bytes = memory.Bytes(strip.bytes * parts);
     pool_.Run(parts, [&](int64_t part) {
-      Thread thread{w, strip, in, out[0], memory.begin() + part * strip.bytes, -1, 0, 0};
+      Thread thread{w, strip, in, out[0], bytes + part * strip.bytes, -1, 0, 0};
       const int64_t end = rows * (part + 1) / parts;
       for (int64_t row = rows * part / parts, count = 0; row < end; row += count) {
         count = std::min({strip.rows, end - row, w.out_h - row % w.out_h});
@@ -90,14 +88,6 @@ class SeparableStep : public Step {
  private:
   static constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
 
-  struct Memory : State {
-    Window window;  // of the depthwise kernel
-    Tensor bytes;
-    void Reserve(int64_t wanted) {
-      if (!bytes || static_cast<int64_t>(bytes.bytes()) < wanted) bytes = Tensor::New(DType::kU8, {wanted});
-    }
-    std::byte* begin() const noexcept { return static_cast<std::byte*>(bytes.data()); }
-  };
   // How much of an image is run at a time, and where in a thread's memory its parts lie.
   struct Strip {
     int64_t rows;       // of the answer
@@ -118,15 +108,6 @@ class SeparableStep : public Step {
   std::vector<const ConvLayer*> Convs() const {
     if (!layer_.expand) return {&layer_.depthwise, &layer_.project};
     return {&*layer_.expand, &layer_.depthwise, &layer_.project};
-  }
-
-  void Slide(Memory& memory, const Shape& shape) const {
-    if (shape.size() != 4 || shape[1] != input_.channels)
-      throw Error(Code::kInvalidArgument,
-                  fmt::format("node {} ({}): its input is {}, expected {} channels", plan.layer, plan.op,
-                              ShapeText(shape), input_.channels));
-    if (memory.window.height == shape[2] && memory.window.width == shape[3]) return;
-    memory.window = WindowOf(layer_.depthwise, shape[2], shape[3]);
   }
 
   Strip StripOf(const Window& w) const noexcept {
