@@ -272,6 +272,7 @@ def test_bench_measures_beside_peers_and_saves_the_plan(strop_bin, demo, tmp_pat
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     assert [each["runtime"].split()[0] for each in report["runtimes"]] == ["strop", "onnxruntime", "openvino"]
+    assert len(report["cpus"]) == 1
     for each in report["runtimes"]:
         assert 0 < each["p50_seconds"] <= each["p99_seconds"]
         assert each["rows_per_second"] > 0

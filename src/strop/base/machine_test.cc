@@ -19,6 +19,7 @@
 namespace strop {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 // The value of the first line of /proc/cpuinfo that begins with the key.
@@ -143,6 +144,14 @@ TEST(TopologyTest, DescribesThisMachine) {
   if (machine.l1d_bytes > 0 && machine.l2_bytes > 0) {
     EXPECT_GT(machine.l2_bytes, machine.l1d_bytes);
   }
+}
+
+TEST(TopologyTest, CpusApartTakesEveryCoreBeforeASecondThreadOfOne) {
+  const Machine machine = SyntheticMachine("package:1 core:3 pu:2");  // cores of CPUs 0 1, 2 3 and 4 5
+  EXPECT_THAT(CpusApart(machine, {0, 1, 2, 3, 4, 5}, 2), ElementsAre(0, 2));
+  EXPECT_THAT(CpusApart(machine, {1, 2, 3, 4}, 3), ElementsAre(1, 2, 4));
+  EXPECT_THAT(CpusApart(machine, {0, 1, 2, 3}, 3), ElementsAre(0, 2, 1));
+  EXPECT_THAT(CpusApart(machine, {3, 5}, 8), ElementsAre(3, 5));
 }
 
 TEST(LogTest, IsSilentUntilAProgramWantsIt) {

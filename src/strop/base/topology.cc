@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 #include <hwloc.h>
@@ -224,6 +226,20 @@ std::vector<int> AffinityCpus() {
   std::vector<int> online(static_cast<size_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN))));
   std::iota(online.begin(), online.end(), 0);
   return online;
+}
+
+std::vector<int> CpusApart(const Machine& machine, const std::vector<int>& allowed, int count) {
+  std::map<int, int> of_core;
+  std::vector<std::pair<int, int>> order;  // how many of its core come before it, id
+  for (const int id : allowed) {
+    const Machine::Cpu* cpu = machine.Find(id);
+    order.emplace_back(cpu == nullptr ? 0 : of_core[cpu->core]++, id);
+  }
+  std::sort(order.begin(), order.end());
+  order.resize(std::min(order.size(), static_cast<size_t>(std::max(count, 0))));
+  std::vector<int> out;
+  for (const auto& [before, id] : order) out.push_back(id);
+  return out;
 }
 
 std::vector<Machine::Gpu> ListGpus(const std::filesystem::path& devices) {

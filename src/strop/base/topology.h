@@ -71,6 +71,9 @@ STROP_API Machine SyntheticMachine(const std::string& description);
 // UsableCpus() of threads.h, which knows the cgroup's quota.
 STROP_API std::vector<int> AffinityCpus();
 
+// `count` of the `allowed` CPUs, or all when they are fewer: a thread of each core before the second of any.
+STROP_API std::vector<int> CpusApart(const Machine& machine, const std::vector<int>& allowed, int count);
+
 // Display and accelerator devices (PCI classes 0x03 and 0x12) without the boards' management controllers.
 STROP_API std::vector<Machine::Gpu> ListGpus(const std::filesystem::path& devices = "/sys/bus/pci/devices");
 

@@ -14,6 +14,7 @@
 #include "strop/base/error.h"
 #include "strop/base/file.h"
 #include "strop/base/threads.h"
+#include "strop/base/topology.h"
 #include "strop/cli/verb.h"
 #include "strop/engine/kernels/roofline/roofline.h"
 #include "strop/engine/peer.h"
@@ -298,9 +299,17 @@ json Layers(const BenchOptions& options, const std::vector<TensorMap>& inputs,
   return layers;
 }
 
+// Every contender runs where this thread does: beside a virtual machine's neighbours one CPU is slower than
+// another for seconds, and a peer on the other one is no peer.
+void ShareCpus(int threads) {
+  const std::vector<int> allowed = AffinityCpus();
+  if (static_cast<size_t>(threads) < allowed.size()) BindThread(CpusApart(ThisMachine(), allowed, threads));
+}
+
 int Bench(Console& console, const BenchOptions& options) {
   engine::TuneOptions tune;
   tune.threads = options.threads > 0 ? options.threads : UsableCpus();
+  ShareCpus(tune.threads);
   tune.batch = options.batch;
   tune.shapes = ParseShapes(options.shapes);
   tune.seconds = options.seconds / 2;
@@ -359,6 +368,7 @@ int Bench(Console& console, const BenchOptions& options) {
                  {"threads", tune.threads},
                  {"isa", plan.key.isa},
                  {"cpu", plan.key.cpu},
+                 {"cpus", AffinityCpus()},
                  {"candidate", plan.candidate}};
   for (const Contender& contender : contenders)
     result["runtimes"].push_back(ToJson(contender, options.batch));
