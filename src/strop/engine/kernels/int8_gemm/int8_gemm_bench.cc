@@ -42,15 +42,18 @@ void Int8(benchmark::State& state, const Int8GemmKernel& kernel, const GemmShape
   }
   const std::vector<int8_t> weights = Weights(shape);
   const PackedInt8Weights packed = PackInt8Weights(weights.data(), shape.n, shape.k, false, kernel);
-  std::vector<uint8_t> a(static_cast<size_t>(shape.m * shape.k)), c(static_cast<size_t>(shape.m * shape.n));
-  for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<uint8_t>(i * 37);
+  // Tensors, as a step has them: rows that lie across cache lines take tiles twice as long to load.
+  const Tensor a = Tensor::New(DType::kU8, {shape.m, shape.k}),
+               c = Tensor::New(DType::kU8, {shape.m, shape.n});
+  uint8_t* const bytes = static_cast<uint8_t*>(a.data());
+  for (int64_t i = 0; i < a.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 37);
   const std::vector<float> scale(static_cast<size_t>(shape.n), 1e-3f),
       offset(static_cast<size_t>(shape.n), 1);
   Int8GemmArgs args;
   args.m = shape.m;
   args.n = args.ldc = shape.n;
   args.k = args.lda = shape.k;
-  args.a = a.data();
+  args.a = bytes;
   args.b = packed.panels.As<int8_t>().data();
   if (!packed.rest_begin.empty()) {
     args.rests = packed.rests.As<int8_t>().data();

@@ -164,8 +164,15 @@ struct Int8Columns {
   }
 };
 
+// A vector of sums, to which kCorrects adds what they were not begun with.
+template <class V, bool kCorrects>
+inline typename V::Reg Int8Sums(const int32_t* sums, const int32_t* correction) noexcept {
+  if constexpr (kCorrects) return V::Add(V::LoadSums(sums), V::LoadSums(correction));
+  return V::LoadSums(sums);
+}
+
 // Rows of n columns of c from their sums.
-template <class V, int kNr, int NV, bool kSigned, bool kClamps>
+template <class V, int kNr, int NV, bool kCorrects, bool kSigned, bool kClamps>
 inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
                             int64_t rows, uint8_t* out, int64_t n) noexcept {
   constexpr int64_t kRows = NV >= 3 ? 1 : 4 / NV;
@@ -180,7 +187,8 @@ inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& co
         continue;
       }
       const int64_t at = i / NV * kNr + i % NV * V::kWidth, of = i % NV * V::kWidth;
-      auto y = V::AddFloats(V::Mul(V::ToFloat(V::LoadSums(sums + at)), V::LoadFloats(columns.scale + of)),
+      const auto sum = Int8Sums<V, kCorrects>(sums + at, columns.correction + of);
+      auto y = V::AddFloats(V::Mul(V::ToFloat(sum), V::LoadFloats(columns.scale + of)),
                             V::LoadFloats(columns.offset + of));
       if (kClamps) y = V::Min(V::Max(y, low), high);
       bytes[i] = V::Round(y);
@@ -189,14 +197,14 @@ inline void Int8FinishBytes(const Int8GemmArgs& g, const Int8Columns<V, kNr>& co
   }
 }
 
-template <class V, int kNr, int NV>
+template <class V, int kNr, int NV, bool kCorrects>
 inline void Int8FinishWords(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns, const int32_t* sums,
                             int64_t rows, char* out, int64_t n) noexcept {
   const auto low = V::SetFloat(g.clamp.low), high = V::SetFloat(g.clamp.high);
   for (int64_t row = 0; row < rows; ++row, sums += kNr, out += g.ldc * 4) {
     for (int v = 0; v < NV; ++v) {
       const int64_t at = v * V::kWidth, left = n - at < V::kWidth ? n - at : V::kWidth;
-      const auto sum = V::LoadSums(sums + at);
+      const auto sum = Int8Sums<V, kCorrects>(sums + at, columns.correction + at);
       if (g.output == Int8Output::kS32) {
         V::StorePart(reinterpret_cast<int32_t*>(out) + at, left, sum);
         continue;
@@ -209,22 +217,23 @@ inline void Int8FinishWords(const Int8GemmArgs& g, const Int8Columns<V, kNr>& co
 }
 
 // Rows of n columns of c, from row `row` and column `col` on; `sums` are theirs, kNr a row, rows up to the
-// next multiple of 4 / NV.
-template <class V, int kNr, int NV>
+// next multiple of 4 / NV. kCorrects: they lack the columns' correction.
+template <class V, int kNr, int NV, bool kCorrects = false>
 [[gnu::noinline]] void Int8Finish(const Int8GemmArgs& g, const Int8Columns<V, kNr>& columns,
                                   const int32_t* sums, int64_t row, int64_t rows, int64_t col,
                                   int64_t n) noexcept {
   const int64_t at = row * g.ldc + col;
   if (g.output == Int8Output::kS32 || g.output == Int8Output::kF32)
-    return Int8FinishWords<V, kNr, NV>(g, columns, sums, rows, static_cast<char*>(g.c) + at * 4, n);
+    return Int8FinishWords<V, kNr, NV, kCorrects>(g, columns, sums, rows, static_cast<char*>(g.c) + at * 4,
+                                                  n);
   auto* const out = static_cast<uint8_t*>(g.c) + at;
   const auto finish = [&](auto bytes) { bytes(g, columns, sums, rows, out, n); };
   if (g.output == Int8Output::kU8) {
-    if (columns.clamps) return finish(Int8FinishBytes<V, kNr, NV, false, true>);
-    return finish(Int8FinishBytes<V, kNr, NV, false, false>);
+    if (columns.clamps) return finish(Int8FinishBytes<V, kNr, NV, kCorrects, false, true>);
+    return finish(Int8FinishBytes<V, kNr, NV, kCorrects, false, false>);
   }
-  if (columns.clamps) return finish(Int8FinishBytes<V, kNr, NV, true, true>);
-  finish(Int8FinishBytes<V, kNr, NV, true, false>);
+  if (columns.clamps) return finish(Int8FinishBytes<V, kNr, NV, kCorrects, true, true>);
+  finish(Int8FinishBytes<V, kNr, NV, kCorrects, true, false>);
 }
 
 // One tile of rows from `row` on, the last one over rows that the one before has done; answers how many rows

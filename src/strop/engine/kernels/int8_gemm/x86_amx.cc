@@ -1,6 +1,7 @@
 #include "strop/engine/kernels/int8_gemm/declarations.h"
 #include "strop/engine/kernels/int8_gemm/tile.h"
 #include "strop/engine/kernels/int8_gemm/zmm.h"
+#include "strop/engine/kernels/tiles.h"
 
 namespace strop::engine {
 namespace {
@@ -17,25 +18,18 @@ constexpr int64_t kFewestRows = 8;          // for which tiles are worth their w
 constexpr int64_t kGroupBytes = kNr * kInt8Group;
 constexpr int64_t kStepGroups = kBytes / kInt8Group;  // groups of k that one product takes
 
-// Intel SDM, volume 1, 18.2: the palette, and bytes a row and rows of each tile.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes[16] = {};
-  uint8_t rows[16] = {};
-
-  // With so many rows of a, and of sums.
-  explicit TileConfig(int64_t count) noexcept {
-    for (int tile = 0; tile < 8; ++tile) {
-      bytes[tile] = kBytes;
-      rows[tile] = static_cast<uint8_t>(tile < 6 ? count : kRows);
-    }
-  }
-};
-
 // What is left of k after whole steps, padded with zeros to one.
 struct Tail {
-  alignas(64) int8_t b[kStepGroups * kGroupBytes] = {};
-  alignas(64) uint8_t a[2 * kRows * kBytes] = {};
+  alignas(64) int8_t b[kStepGroups * kGroupBytes];
+  alignas(64) uint8_t a[2 * kRows * kBytes];
+
+  // Of the groups of a panel.
+  void Fill(const int8_t* groups, int64_t count) noexcept {
+    const auto bytes = static_cast<size_t>(count * kGroupBytes);
+    std::memcpy(b, groups, bytes);
+    std::memset(b + bytes, 0, sizeof b - bytes);
+    StoreForTiles();
+  }
 };
 
 using Columns = Int8Columns<Zmm, kNr>;
@@ -83,12 +77,11 @@ template <bool kSigned, int kTall, int kWide>
 inline void Block(const PanelOf& p, const RowTiles<kTall>& tiles, int64_t column, int32_t* sums) noexcept {
   const Int8GemmArgs& g = p.g;
   const int64_t left = g.k % kBytes, at = column * kInt8Group;
-  const int32_t* const correction = p.columns.correction + column;
-  // A stride of nothing makes every row the same.
-  _tile_loadd(0, correction, 0);
-  if constexpr (kWide == 2) _tile_loadd(1, correction + kRows, 0);
-  if constexpr (kTall == 2) _tile_loadd(2, correction, 0);
-  if constexpr (kTall == 2 && kWide == 2) _tile_loadd(3, correction + kRows, 0);
+  // Beginning at the corrections instead would load four tiles.
+  _tile_zero(0);
+  if constexpr (kWide == 2) _tile_zero(1);
+  if constexpr (kTall == 2) _tile_zero(2);
+  if constexpr (kTall == 2 && kWide == 2) _tile_zero(3);
   const int64_t depth = g.tap_depth == 0 ? g.k - left : g.tap_depth;
   const int8_t* b = p.panel + at;
   for (int64_t done = 0, tap = 0; done < g.k - left; done += depth, ++tap) {
@@ -111,6 +104,7 @@ inline void Block(const PanelOf& p, const RowTiles<kTall>& tiles, int64_t column
         put(i, a0);
         if constexpr (kTall == 2) put(kRows + i, a1);
       }
+      StoreForTiles();
       Multiply<kSigned, kTall, kWide>(p.tail.a, p.tail.a + kRows * kBytes, kBytes, p.tail.b + at);
     }
   }
@@ -127,7 +121,7 @@ inline void Finish(const PanelOf& p, int64_t row, const int32_t* sums) noexcept 
   if constexpr (NV > 1) {
     if (p.width <= (NV - 1) * Zmm::kWidth) return Finish<NV - 1>(p, row, sums);
   }
-  Int8Finish<Zmm, kNr, NV>(p.g, p.columns, sums, row, p.rows, p.col, p.width);
+  Int8Finish<Zmm, kNr, NV, true>(p.g, p.columns, sums, row, p.rows, p.col, p.width);
 }
 
 // All columns of a panel.
@@ -148,9 +142,9 @@ template <bool kSigned>
 inline void Panel(const Int8GemmArgs& g, int64_t rows, int64_t col, int64_t width, const int8_t* panel,
                   int32_t* sums) noexcept {
   const Columns columns(g, col, width, false);
-  Tail tail;
   const int64_t whole = g.k / kBytes * kStepGroups, groups = (g.k + kInt8Group - 1) / kInt8Group;
-  std::memcpy(tail.b, panel + whole * kGroupBytes, static_cast<size_t>((groups - whole) * kGroupBytes));
+  Tail tail;
+  if (whole < groups) tail.Fill(panel + whole * kGroupBytes, groups - whole);
   const int64_t run = g.run == 0 ? g.m : g.run;
   const uint8_t* const end = g.a + (g.m / run - 1) * g.run_stride + (run - 1) * g.lda + g.k;
   const PanelOf p{g, columns, tail, panel, col, width, rows, end};
@@ -183,8 +177,7 @@ inline void Panel(const Int8GemmArgs& g, int64_t rows, int64_t col, int64_t widt
 void gemm_u8s8_32x64_amx(const Int8GemmArgs& args) noexcept {
   const int64_t run = args.run == 0 ? args.m : args.run, rows = run < kRows ? run : kRows;
   if (rows < kFewestRows) return Int8Gemm<Zmm, 6, 4>(args);
-  const TileConfig config(rows);
-  _tile_loadconfig(&config);
+  TileConfig(rows).Load();
   const int64_t depth = (args.k + kInt8Group - 1) / kInt8Group * kInt8Group;
   alignas(64) int32_t sums[2 * kRows * kNr];
   for (int64_t col = 0; col < args.n; col += kNr) {

@@ -3,16 +3,10 @@
 #include <immintrin.h>
 
 #include "strop/engine/kernels/roofline/kernels.h"
+#include "strop/engine/kernels/tiles.h"
 
 namespace strop::engine {
 namespace {
-
-// Intel SDM, volume 1, 18.2: eight tiles of 16 rows of 64 bytes.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
 
 struct alignas(64) Tile {
   int8_t bytes[16 * 64];
@@ -27,8 +21,7 @@ struct alignas(64) Tile {
 float peak_int8_amx(int64_t steps) noexcept {
   const Tile a(kPeakA), b(kPeakB);
   alignas(64) int32_t sums[kPeakTiles][16 * 16];
-  const TileConfig config;
-  _tile_loadconfig(&config);
+  TileConfig(16).Load();
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
