@@ -144,7 +144,8 @@ class Match {
     if (back == nullptr) return false;
     layer_.shares = search_.QuantizationInto(search_.Producer(there->outputs[0]));
     value = back->outputs[0];
-    return layer_.shares && layer_.shares == search_.Dequantization(search_.Producer(value));
+    if (!layer_.shares || layer_.shares->scale < 1e-30f || layer_.shares->scale > 1e30f) return false;
+    return layer_.shares == search_.Dequantization(search_.Producer(value));
   }
 
   // Forward over a QuantizeLinear.

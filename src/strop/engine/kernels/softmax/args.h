@@ -13,8 +13,9 @@ struct SoftmaxArgs {
   const float* mask = nullptr;  // n, added to every row; -inf: an element of no weight; nullptr: none
   float* y = nullptr;  // rows of n, row stride ldy, any alignment; x itself (ldy = ldx), or apart from it
   int64_t ldy = 0;
-  // Where set, the shares become uint8 or int8 as ElementwiseFunctions::quantize has it, rows of n, row
-  // stride ldb, and y is left with something else.
+  // Where set, the shares become uint8 or int8, rows of n, row stride ldb, and y is left with something else:
+  // round(share / bytes_scale) + bytes_zero, saturated, where the quotient has the error of a share (those
+  // right between two bytes may become either); NaN becomes 0. bytes_scale is from 1e-30 to 1e30.
   uint8_t* bytes = nullptr;
   int64_t ldb = 0;
   bool bytes_signed = false;

@@ -13,9 +13,13 @@ namespace strop::engine {
 namespace {
 
 constexpr int64_t kRows = 128;
+constexpr float kStep = 1.0f / 255;  // of bytes
 constexpr int64_t kSizes[] = {16, 50, 128, 197, 384, 1024};
 
-void OurSoftmax(benchmark::State& state, const SoftmaxKernel& kernel, int64_t n, bool masked) {
+enum class Form { kPlain, kMasked, kMaskedToBytes };
+constexpr const char* kForms[] = {"/plain", "/masked", "/masked_bytes"};
+
+void OurSoftmax(benchmark::State& state, const SoftmaxKernel& kernel, int64_t n, Form form) {
   if (kernel.isa > HighestIsa(Cpu())) {
     state.SkipWithError("this CPU has no such instructions");
     return;
@@ -25,7 +29,14 @@ void OurSoftmax(benchmark::State& state, const SoftmaxKernel& kernel, int64_t n,
   std::vector<float> x(static_cast<size_t>(kRows * n)), mask(static_cast<size_t>(n)), y(x.size());
   for (float& value : x) value = uniform(generator);
   for (float& value : mask) value = uniform(generator);
-  const SoftmaxArgs args{kRows, n, x.data(), n, 0.125f, masked ? mask.data() : nullptr, y.data(), n};
+  const bool masked = form != Form::kPlain;
+  SoftmaxArgs args{kRows, n, x.data(), n, 0.125f, masked ? mask.data() : nullptr, y.data(), n};
+  std::vector<uint8_t> bytes(x.size());
+  if (form == Form::kMaskedToBytes) {
+    args.bytes = bytes.data();
+    args.ldb = n;
+    args.bytes_scale = kStep;
+  }
   for (auto _ : state) {
     kernel.run(args);
     benchmark::ClobberMemory();
@@ -39,8 +50,11 @@ void OurSoftmax(benchmark::State& state, const SoftmaxKernel& kernel, int64_t n,
       sum += powers.back();
     }
     for (int64_t i = 0; i < n; ++i) {
-      const auto got = static_cast<double>(y[static_cast<size_t>(row * n + i)]);
-      if (!(std::abs(got - powers[static_cast<size_t>(i)] / sum) < 1e-5)) {
+      const auto at = static_cast<size_t>(row * n + i);
+      const bool of_bytes = form == Form::kMaskedToBytes;
+      const auto got = static_cast<double>(of_bytes ? static_cast<float>(bytes[at]) * kStep : y[at]);
+      const double most = of_bytes ? 0.51 * static_cast<double>(kStep) : 1e-5;
+      if (!(std::abs(got - powers[static_cast<size_t>(i)] / sum) < most)) {
         state.SkipWithError("wrong answer");
         return;
       }
@@ -54,10 +68,10 @@ void OurSoftmax(benchmark::State& state, const SoftmaxKernel& kernel, int64_t n,
 const bool kRegistered = [] {
   for (const SoftmaxKernel& kernel : SoftmaxKernels()) {
     for (const int64_t n : kSizes) {
-      for (const bool masked : {false, true}) {
+      for (const Form form : {Form::kPlain, Form::kMasked, Form::kMaskedToBytes}) {
         const std::string name =
-            std::string(kernel.name) + "/" + std::to_string(n) + (masked ? "/masked" : "/plain");
-        benchmark::RegisterBenchmark(name.c_str(), OurSoftmax, kernel, n, masked);
+            std::string(kernel.name) + "/" + std::to_string(n) + kForms[static_cast<int>(form)];
+        benchmark::RegisterBenchmark(name.c_str(), OurSoftmax, kernel, n, form);
       }
     }
   }
