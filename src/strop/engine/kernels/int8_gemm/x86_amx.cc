@@ -32,12 +32,29 @@ struct Tail {
   }
 };
 
+// The panel behind the one at hand, whose every product fetches a part of it into L2: weights lie in L3 or
+// beyond, and the hardware's own fetching does not keep up with tiles.
+class Ahead {
+ public:
+  // For products of so many pairs of tiles of rows; nullptr: there is no panel behind.
+  Ahead(const int8_t* panel, int64_t pairs) noexcept
+      : at_(panel), bytes_(panel == nullptr ? 0 : (kNr / 2 + pairs - 1) / pairs * kBytes) {}
+  void FetchPart() noexcept {
+    for (const int8_t* const end = at_ + bytes_; at_ < end; at_ += kBytes) __builtin_prefetch(at_, 0, 2);
+  }
+
+ private:
+  const int8_t* at_;
+  const int64_t bytes_;
+};
+
 using Columns = Int8Columns<Zmm, kNr>;
 
 struct PanelOf {
   const Int8GemmArgs& g;
   const Columns& columns;
   Tail& tail;
+  Ahead& ahead;
   const int8_t* panel;
   int64_t col, width;
   int64_t rows;        // of a tile, up to 16
@@ -87,8 +104,10 @@ inline void Block(const PanelOf& p, const RowTiles<kTall>& tiles, int64_t column
   for (int64_t done = 0, tap = 0; done < g.k - left; done += depth, ++tap) {
     const int64_t offset = g.tap_offset == nullptr ? 0 : g.tap_offset[tap];
     const uint8_t *a0 = tiles.a[0] + offset, *a1 = tiles.a[kTall - 1] + offset;
-    for (int64_t x = 0; x < depth; x += kBytes, b += kStepGroups * kGroupBytes)
+    for (int64_t x = 0; x < depth; x += kBytes, b += kStepGroups * kGroupBytes) {
+      p.ahead.FetchPart();
       Multiply<kSigned, kTall, kWide>(a0 + x, a1 + x, g.lda, b);
+    }
   }
   if (left > 0) {  // of rows of one part
     // What lies behind a row meets zeros of b; nothing is read behind the last one.
@@ -147,7 +166,8 @@ inline void Panel(const Int8GemmArgs& g, int64_t rows, int64_t col, int64_t widt
   if (whole < groups) tail.Fill(panel + whole * kGroupBytes, groups - whole);
   const int64_t run = g.run == 0 ? g.m : g.run;
   const uint8_t* const end = g.a + (g.m / run - 1) * g.run_stride + (run - 1) * g.lda + g.k;
-  const PanelOf p{g, columns, tail, panel, col, width, rows, end};
+  Ahead ahead(col + width < g.n ? panel + groups * kGroupBytes : nullptr, (g.m + 2 * rows - 1) / (2 * rows));
+  const PanelOf p{g, columns, tail, ahead, panel, col, width, rows, end};
   int64_t run_row = 0, in_run = 0;
   const uint8_t* run_a = g.a;
   const auto next = [&](const uint8_t** a, int64_t* row) {
