@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "strop/engine/layers/idioms.h"
 #include "strop/engine/layers/search.h"
 #include "strop/engine/step.h"
 
@@ -94,7 +95,6 @@ class Growth {
         continue;
       }
       chain_.nodes.push_back(index);
-      chain_.output = search_.node(index).outputs[0];
       if (!chain_.quantized) made_[chain_.output] = chain_.answer;
       if (Closed() && !EndsInReturn()) longest = chain_;
       const std::vector<size_t>& readers = search_.Consumers(chain_.output);
@@ -204,6 +204,8 @@ class Growth {
   bool Add(size_t index) {
     const Node& node = search_.node(index);
     if (!node.domain.empty() || node.inputs.empty() || node.outputs.empty()) return false;
+    if (AddIdiom(index)) return true;
+    chain_.output = node.outputs[0];
     if (KeepsShape(node) && (SameAsChain(node.inputs[0]) || SameAsChain(node.outputs[0])))
       same_.insert({node.inputs[0], node.outputs[0]});
     if (!SameAsChain(node.outputs[0])) return false;
@@ -240,6 +242,31 @@ class Growth {
       return true;
     }
     return AddOfRows(node, *a);
+  }
+
+  // The nodes of an operator that the node begins, as one instruction.
+  bool AddIdiom(size_t index) {
+    const std::optional<Idiom> norm = FindLayerNorm(search_, index);
+    const std::optional<Idiom> gelu = norm ? std::nullopt : FindGelu(search_, index);
+    if (!norm && !gelu) return false;
+    const Idiom& found = norm ? *norm : *gelu;
+    const bool begun =
+        std::any_of(found.nodes.begin(), found.nodes.end(), [&](size_t node) { return Contains(node); });
+    if (begun || !SameAsChain(found.input) || !search_.IsFloat(found.input)) return false;
+    const std::optional<ChainOperand> x = Operand(found.input);
+    if (!x || (x->kind != Kind::kInput && x->kind != Kind::kAnswer)) return false;
+    chain_.quantized.reset();
+    chain_.answer = norm ? Emit({.op = ChainOp::kLayerNorm,
+                                 .a = *x,
+                                 .low = found.epsilon,
+                                 .gamma = found.gamma,
+                                 .beta = found.beta})
+                         : Emit(UnaryOp::kGelu, *x);
+    for (const size_t node : found.nodes)
+      if (node != index) chain_.nodes.push_back(node);
+    chain_.output = found.output;
+    same_.insert(found.output);
+    return true;
   }
 
   bool AddDequantizer(size_t index) {
@@ -291,17 +318,16 @@ class Growth {
   }
 
   bool AddGelu(const Node& node, const ChainOperand& x) {
-    constexpr float kRootHalf = 0.70710678f, kRootTwoByPi = 0.7978845608f, kCubic = 0.044715f;
-    ChainOperand inner;
+    constexpr float kRootTwoByPi = 0.7978845608f, kCubic = 0.044715f;
     if (node.Text("approximate", "none") == "none") {
-      inner = Emit(UnaryOp::kErf, Emit(BinaryOp::kMul, x, ScalarOperand(kRootHalf)));
-    } else {
-      const ChainOperand square = Emit(BinaryOp::kMul, x, x);
-      const ChainOperand factor =
-          Emit(BinaryOp::kAdd, Emit(BinaryOp::kMul, square, ScalarOperand(kCubic)), ScalarOperand(1));
-      const ChainOperand cubic = Emit(BinaryOp::kMul, x, factor);
-      inner = Emit(UnaryOp::kTanh, Emit(BinaryOp::kMul, cubic, ScalarOperand(kRootTwoByPi)));
+      chain_.answer = Emit(UnaryOp::kGelu, x);
+      return true;
     }
+    const ChainOperand square = Emit(BinaryOp::kMul, x, x);
+    const ChainOperand factor =
+        Emit(BinaryOp::kAdd, Emit(BinaryOp::kMul, square, ScalarOperand(kCubic)), ScalarOperand(1));
+    const ChainOperand cubic = Emit(BinaryOp::kMul, x, factor);
+    const ChainOperand inner = Emit(UnaryOp::kTanh, Emit(BinaryOp::kMul, cubic, ScalarOperand(kRootTwoByPi)));
     const ChainOperand share = Emit(BinaryOp::kAdd, inner, ScalarOperand(1));
     chain_.answer = Emit(BinaryOp::kMul, Emit(BinaryOp::kMul, x, ScalarOperand(0.5f)), share);
     return true;
@@ -358,10 +384,12 @@ class Growth {
 
 std::optional<Chain> FindChainAt(const Search& search, size_t node) {
   if (search.IsTaken(node) || search.node(node).outputs.empty()) return std::nullopt;
-  const ValueInfo* shape = search.Value(search.node(node).outputs[0]);
+  const std::optional<Idiom> norm = FindLayerNorm(search, node);  // whose first node answers less
+  const std::string& value = norm ? norm->input : search.node(node).outputs[0];
+  const ValueInfo* shape = search.Value(value);
   if (shape == nullptr || !shape->has_shape) return std::nullopt;
   Growth growth(search, *shape);
-  growth.Know(search.node(node).outputs[0]);
+  growth.Know(value);
   std::optional<Chain> chain = growth.Grow({node});
   return chain && std::find(chain->nodes.begin(), chain->nodes.end(), node) != chain->nodes.end()
              ? chain

@@ -14,6 +14,7 @@ enum class UnaryOp {
   kErf,
   kTanh,
   kSigmoid,
+  kGelu,  // x · Φ(x), of the normal distribution
   kRelu,  // 0 where x < 0, else x: NaN and -0 stay
   kFloor,
   kCeil,

@@ -12,12 +12,13 @@ namespace strop::engine {
 // What lies between the matrix products of a network, element by element: one table an instruction set, each
 // entry of which is as args.h says. Every function is thread safe, holds no state and owns no memory.
 //
-// Bit-identical on every instruction set, but for which NaN: all but kExp, kLog, kErf, kTanh and kSigmoid.
-// Those are off by less than this many units in the last place (measured over a million floats of every
-// exponent; the approximations and their sources are in vector_math.h), and right at zeros, infinities and
-// NaN:
+// Bit-identical on every instruction set, but for which NaN: all but kExp, kLog, kErf, kTanh, kSigmoid and
+// kGelu. Those are off by less than this many units in the last place (measured over a million floats of
+// every exponent; the approximations and their sources are in vector_math.h), and right at zeros, infinities
+// and NaN:
 //   kExp 1, kLog 1, kErf 1.6, kTanh 1.5, kSigmoid 2.5
-// kSigmoid answers 0 below -87.3, where the truth is below 1.2e-38.
+// kSigmoid answers 0 below -87.3, where the truth is below 1.2e-38. kGelu is off by less than 2e-7 · |x|, and
+// NaN of -inf: what it adds to 1 cancels.
 struct STROP_API ElementwiseKernels : ElementwiseFunctions {
   std::string_view name;  // elementwise_avx2
   Isa isa;

@@ -56,6 +56,7 @@ const bool kRegistered = [] {
       {UnaryOp::kErf, "erf", [](double x) { return std::erf(x); }},
       {UnaryOp::kTanh, "tanh", [](double x) { return std::tanh(x); }},
       {UnaryOp::kSigmoid, "sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }},
+      {UnaryOp::kGelu, "gelu", [](double x) { return x / 2 * (1 + std::erf(x * std::sqrt(0.5))); }},
       {UnaryOp::kExp, "exp", [](double x) { return std::exp(x); }},
       {UnaryOp::kRelu, "relu", [](double x) { return x < 0 ? 0 : x; }},
   };

@@ -191,6 +191,22 @@ TEST_P(ElementwiseTest, UnaryOfExtremes) {
   }
 }
 
+TEST_P(ElementwiseTest, GeluOfEveryLengthAndOfExtremes) {
+  const auto near = [](float x, float y) {
+    const double truth = static_cast<double>(x) / 2 * (1 + std::erf(static_cast<double>(x) * std::sqrt(0.5)));
+    if (std::isnan(truth) || std::isinf(truth)) return Same(y, static_cast<float>(truth));
+    return std::abs(static_cast<double>(y) - truth) <= 2e-7 * std::abs(static_cast<double>(x)) + 1e-44;
+  };
+  EveryLength(
+      "Gelu", [&](const float* x, float* y, int64_t n) { GetParam()->unary(UnaryOp::kGelu, x, y, n); }, near);
+  if (testing::Test::HasFatalFailure()) return;
+  std::vector<float> x = Extremes();
+  for (int i = -500'000; i <= 500'000; ++i) x.push_back(static_cast<float>(i) * 2e-5f);
+  std::vector<float> y(x.size());
+  GetParam()->unary(UnaryOp::kGelu, x.data(), y.data(), static_cast<int64_t>(x.size()));
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_TRUE(near(x[i], y[i])) << x[i] << " gave " << y[i];
+}
+
 // One in 4,099 of all float32, so of every exponent thousands.
 TEST_P(ElementwiseTest, UnaryErrorOverAllFloats) {
   std::vector<float> x;

@@ -45,6 +45,8 @@ inline void UnaryLanes(UnaryOp op, const float* x, float* y, int64_t n) noexcept
       return MapLanes<V>(x, y, n, [](Reg v) { return Tanh<V>(v); });
     case UnaryOp::kSigmoid:
       return MapLanes<V>(x, y, n, [](Reg v) { return Sigmoid<V>(v); });
+    case UnaryOp::kGelu:
+      return MapLanes<V>(x, y, n, [](Reg v) { return Gelu<V>(v); });
     case UnaryOp::kRelu:
       return MapLanes<V>(x, y, n, [](Reg v) { return V::Max(V::Set1(0), v); });
     case UnaryOp::kFloor:

@@ -107,6 +107,13 @@ template <class V>
   return V::Select(V::Less(magnitude, V::Set1(kSplit)), small, large);
 }
 
+// x / 2 · (1 + erf(x / √2)), as frameworks compute it in float32.
+template <class V>
+[[gnu::always_inline]] inline typename V::Reg Gelu(typename V::Reg x) noexcept {
+  const auto half = V::Mul(x, V::Set1(0.5f));
+  return V::Fma(half, Erf<V>(V::Mul(x, V::Set1(0.70710678f))), half);
+}
+
 // Moshier, Cephes, single/tanhf.c.
 template <class V>
 [[gnu::always_inline]] inline typename V::Reg Tanh(typename V::Reg x) noexcept {
