@@ -18,7 +18,7 @@ namespace strop::engine {
 // and NaN:
 //   kExp 1, kLog 1, kErf 1.6, kTanh 1.5, kSigmoid 2.5
 // kSigmoid answers 0 below -87.3, where the truth is below 1.2e-38. kGelu is off by less than 2e-7 · |x|, and
-// NaN of -inf: what it adds to 1 cancels.
+// 0 of -inf, its limit, where formulas of erf answer NaN.
 struct STROP_API ElementwiseKernels : ElementwiseFunctions {
   std::string_view name;  // elementwise_avx2
   Isa isa;

@@ -83,6 +83,16 @@ template <class V>
   return V::Select(V::Nan(x), x, y);
 }
 
+// 2^x of -126 <= x <= 126 as a fraction times a power of two. Lawson's weighted least squares, as Erf's.
+template <class V>
+[[gnu::always_inline]] inline typename V::Reg Exp2Parts(typename V::Reg x, typename V::Reg& power) noexcept {
+  constexpr float kCoefficients[] = {0x1.5c08e6p-10f, 0x1.3d0c52p-7f, 0x1.c6b6e4p-5f,
+                                     0x1.ebf918p-3f,  0x1.62e428p-1f, 0x1.000002p+0f};
+  const auto shifted = V::Add(x, V::Set1(kRoundToExponent));
+  power = V::FromBits(V::ToExponent(V::Bits(shifted)));
+  return Polynomial<V>(V::Sub(x, V::Sub(shifted, V::Set1(kRoundToExponent))), kCoefficients);
+}
+
 // x + x · p(x²) up to kSplit, then 1 - 2^q(|x|), the scheme of N. Juffa
 // (stackoverflow.com/questions/35148198). Its coefficients are Lawson's weighted least squares towards the
 // least largest relative error of erf.
@@ -94,24 +104,31 @@ template <class V>
                               0x1.ce1abap-4f,   -0x1.8126e8p-2f, 0x1.06eba6p-3f};
   constexpr float kLogOfRest[] = {0x1.2868b6p-12f, -0x1.1fbb44p-8f, 0x1.06b0acp-5f,  -0x1.331494p-3f,
                                   -0x1.d6a934p-1f, -0x1.a07c00p+0f, -0x1.280368p-12f};
-  constexpr float kExp2[] = {0x1.5c08e6p-10f, 0x1.3d0c52p-7f, 0x1.c6b6e4p-5f,
-                             0x1.ebf918p-3f,  0x1.62e428p-1f, 0x1.000002p+0f};
   const auto magnitude = V::Abs(x);
   const auto square = V::Mul(x, x);
   const auto small = V::Fma(Polynomial<V>(square, kSmall), x, x);
   const auto log = Polynomial<V>(V::Min(V::Set1(kMost), magnitude), kLogOfRest);
-  const auto shifted = V::Add(log, V::Set1(kRoundToExponent));
-  const auto fraction = Polynomial<V>(V::Sub(log, V::Sub(shifted, V::Set1(kRoundToExponent))), kExp2);
-  const auto power = V::FromBits(V::ToExponent(V::Bits(shifted)));
+  typename V::Reg power;
+  const auto fraction = Exp2Parts<V>(log, power);
   const auto large = V::CopySign(V::Fnma(fraction, power, V::Set1(1)), x);
   return V::Select(V::Less(magnitude, V::Set1(kSplit)), small, large);
 }
 
-// x / 2 · (1 + erf(x / √2)), as frameworks compute it in float32.
+// x · Φ(x) = max(x, 0) - |x| / 2 · erfc(|x| / √2), where log2 erfc is a polynomial, the scheme of Erf's far
+// part (Lawson's weighted least squares towards the least largest error of erfc), and erfc is 0 from kMost
+// on.
 template <class V>
 [[gnu::always_inline]] inline typename V::Reg Gelu(typename V::Reg x) noexcept {
-  const auto half = V::Mul(x, V::Set1(0.5f));
-  return V::Fma(half, Erf<V>(V::Mul(x, V::Set1(0.70710678f))), half);
+  constexpr float kMost = 4;
+  constexpr float kLogOfErfc[] = {0x1.91ef70p-14f, -0x1.c42d3ap-12f, -0x1.3853e2p-9f, 0x1.e4436cp-6f,
+                                  -0x1.313832p-3f, -0x1.d62c3ep-1f,  -0x1.a0bf26p+0f, 0x1.bceacap-24f};
+  const auto magnitude = V::Abs(x);
+  const auto t = V::Mul(magnitude, V::Set1(0.70710678f));
+  typename V::Reg power;
+  const auto fraction = Exp2Parts<V>(Polynomial<V>(V::Min(V::Set1(kMost), t), kLogOfErfc), power);
+  const auto far = V::Max(V::Set1(0), x);
+  const auto near = V::Fnma(V::Mul(magnitude, V::Set1(0.5f)), V::Mul(fraction, power), far);
+  return V::Select(V::Less(t, V::Set1(kMost)), near, far);
 }
 
 // Moshier, Cephes, single/tanhf.c.
