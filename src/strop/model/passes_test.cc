@@ -126,6 +126,61 @@ TEST(FoldConstants, DoesNotBlowUpTheFileOrUndoQuantization) {
   EXPECT_THAT(Ops(graph), ElementsAre("ConstantOfShape", "DequantizeLinear", "MatMul"));
 }
 
+// x [batch, length, 12] to a target of Concat of its sizes and of numbers, as PyTorch exports view().
+Graph Viewed(const std::vector<std::string>& sizes, const Shape& answer) {
+  Graph graph = NewGraph(17, {{"x", DType::kF32, {-1, -1, 12}, {"batch", "length", ""}}},
+                         {{"y", DType::kF32, answer, {}}});
+  const auto number = [&](const std::string& name, int64_t value) {
+    graph.initializers[name] = Tensor::From<int64_t>({1}, std::vector<int64_t>{value});
+  };
+  for (const int64_t value : {0, 1, 2, 3, 4, 12}) number(std::to_string(value), value);
+  number("-1", -1);
+  graph.nodes = {MakeNode("Shape", {"x"}, {"s"}),
+                 MakeNode("Gather", {"s", "0"}, {"batch"}),
+                 MakeNode("Gather", {"s", "1"}, {"length"}),
+                 MakeNode("Mul", {"batch", "length"}, {"rows"}),
+                 MakeNode("Concat", sizes, {"target"}),
+                 MakeNode("Reshape", {"x", "target"}, {"y"})};
+  graph.nodes[4].attributes["axis"] = int64_t{0};
+  return graph;
+}
+
+TEST(FoldReshapes, ATargetOfSizesIsConstant) {
+  struct Case {
+    std::vector<std::string> sizes;
+    std::vector<int64_t> target;
+  };
+  for (const Case& each : {Case{{"batch", "length", "3", "4"}, {0, 0, 3, 4}},
+                           Case{{"batch", "-1", "4"}, {0, -1, 4}}, Case{{"rows", "12"}, {-1, 12}},
+                           Case{{"length", "batch", "12"}, {}},  // two that are not of their axes
+                           Case{{"rows", "3", "4"}, {-1, 3, 4}}}) {
+    Graph graph = Viewed(each.sizes, Shape(each.sizes.size(), -1));
+    const Graph before = graph;
+    FoldReshapes(graph);
+    const std::string& target = graph.nodes.back().inputs[1];
+    if (each.target.empty()) {
+      EXPECT_EQ(target, "target");
+      continue;
+    }
+    const auto found = graph.initializers.at(target).As<int64_t>();
+    EXPECT_EQ(std::vector<int64_t>(found.begin(), found.end()), each.target);
+    RemoveDead(graph);
+    EXPECT_THAT(Ops(graph), ElementsAre("Reshape"));
+    for (const Shape& shape : {Shape{1, 1, 12}, Shape{2, 5, 12}, Shape{5, 2, 12}}) {
+      Rng rng(1);
+      ExpectSame(before, graph, {{"x", Random(rng, shape)}});
+    }
+  }
+}
+
+TEST(FoldReshapes, ATargetFromOutsideStays) {
+  Graph graph = NewGraph(17, {{"x", DType::kF32, {-1, 12}, {"batch", ""}}, {"target", DType::kI64, {1}, {}}},
+                         {{"y", DType::kF32, {-1}, {}}});
+  graph.nodes = {MakeNode("Reshape", {"x", "target"}, {"y"})};
+  FoldReshapes(graph);
+  EXPECT_EQ(graph.nodes[0].inputs[1], "target") << "another number than all must be refused when it runs";
+}
+
 TEST(RemoveDead, DropsWhatNoOutputNeedsAndKeepsNames) {
   Graph graph = NewGraph(17, {{"x", DType::kF32, {2}, {}}}, {{"y", DType::kF32, {2}, {}}});
   graph.initializers["unused"] = Floats({1}, {1});
