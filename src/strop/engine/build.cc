@@ -356,7 +356,7 @@ void PrepareGraph(Graph& graph, const std::set<std::string>& kept) {
     graph.initializers[node.outputs[0]] = std::get<Tensor>(value->second);
     return true;
   });
-  model::FoldReshapes(graph);
+  model::FoldShapes(graph);
   TakeOutDead(graph, kept);
   // The nodes of a subgraph read values without naming them as inputs.
   if (std::none_of(graph.nodes.begin(), graph.nodes.end(), model::HasSubgraph)) {

@@ -16,10 +16,11 @@ STROP_API void FoldConstants(Graph& graph);
 STROP_API void RemoveDead(Graph& graph);
 // Folds BatchNormalization into the Conv or Gemm before it.
 STROP_API void FoldBatchNorm(Graph& graph);
-// Gives a Reshape a constant target where its answer's sizes are known numbers, those of the input at the
-// same axes, and at most one other: exporters compute what they know of dynamic sizes by Shape, Gather and
-// Concat. Sizes are taken to be positive. Throws what InferShapes does.
-STROP_API void FoldReshapes(Graph& graph);
+// Uses what types and shapes tell. A Reshape whose target is computed gets a constant one where its answer's
+// sizes are known numbers, those of the input at the same axes, and at most one other: exporters compute by
+// Shape, Gather and Concat what they know of dynamic sizes. A Reshape to the shape that its input has, and a
+// Cast to its type, become Identity. Sizes are taken to be positive. Throws what InferShapes does.
+STROP_API void FoldShapes(Graph& graph);
 // All of them, until nothing changes.
 STROP_API void Simplify(Graph& graph);
 

@@ -145,7 +145,7 @@ Graph Viewed(const std::vector<std::string>& sizes, const Shape& answer) {
   return graph;
 }
 
-TEST(FoldReshapes, ATargetOfSizesIsConstant) {
+TEST(FoldShapes, ATargetOfSizesIsConstant) {
   struct Case {
     std::vector<std::string> sizes;
     std::vector<int64_t> target;
@@ -156,7 +156,7 @@ TEST(FoldReshapes, ATargetOfSizesIsConstant) {
                            Case{{"rows", "3", "4"}, {-1, 3, 4}}}) {
     Graph graph = Viewed(each.sizes, Shape(each.sizes.size(), -1));
     const Graph before = graph;
-    FoldReshapes(graph);
+    FoldShapes(graph);
     const std::string& target = graph.nodes.back().inputs[1];
     if (each.target.empty()) {
       EXPECT_EQ(target, "target");
@@ -173,11 +173,23 @@ TEST(FoldReshapes, ATargetOfSizesIsConstant) {
   }
 }
 
-TEST(FoldReshapes, ATargetFromOutsideStays) {
+TEST(FoldShapes, WhatChangesNothingIsIdentity) {
+  Graph graph = Viewed({"batch", "length", "12"}, {-1, -1, 12});
+  graph.nodes.push_back(MakeNode("Cast", {"y"}, {"z"}));
+  graph.nodes.back().attributes["to"] = int64_t{1};  // float32
+  graph.nodes.push_back(MakeNode("Cast", {"z"}, {"half"}));
+  graph.nodes.back().attributes["to"] = int64_t{10};  // float16
+  graph.outputs = {{"half", DType::kF16, {-1, -1, 12}, {}}};
+  FoldShapes(graph);
+  RemoveDead(graph);
+  EXPECT_THAT(Ops(graph), ElementsAre("Cast"));
+}
+
+TEST(FoldShapes, ATargetFromOutsideStays) {
   Graph graph = NewGraph(17, {{"x", DType::kF32, {-1, 12}, {"batch", ""}}, {"target", DType::kI64, {1}, {}}},
                          {{"y", DType::kF32, {-1}, {}}});
   graph.nodes = {MakeNode("Reshape", {"x", "target"}, {"y"})};
-  FoldReshapes(graph);
+  FoldShapes(graph);
   EXPECT_EQ(graph.nodes[0].inputs[1], "target") << "another number than all must be refused when it runs";
 }
 

@@ -61,8 +61,8 @@ class Match {
     }
     if (Scales(value)) TakeScale(value);
     const Node* product = Made(value, "MatMul");
-    return product != nullptr && TakeOperand(product->inputs[0], kHeadsFirst, layer_.query, layer_.depth) &&
-           TakeOperand(product->inputs[1], kDepthFirst, layer_.key, layer_.depth);
+    return product != nullptr && TakeFactor(product->inputs[0], kHeadsFirst, layer_.query) &&
+           TakeFactor(product->inputs[1], kDepthFirst, layer_.key);
   }
 
   // The constant by whose product the node makes its answer; that of a division, if it has a reciprocal.
@@ -76,7 +76,7 @@ class Match {
   void TakeScale(std::string& value) {
     const size_t node = search_.Producer(value);
     if (Made(value, search_.node(node).op.c_str()) == nullptr) return;
-    layer_.scale = *ScaleOf(node);
+    layer_.scale *= *ScaleOf(node);
     value = search_.node(node).inputs[0];
   }
 
@@ -88,6 +88,12 @@ class Match {
     layer_.nodes.push_back(back);
     value = search_.node(back).inputs[0];
     return bytes.has_value() && search_.Constant(value) == nullptr;
+  }
+
+  // Of the scores, which may be scaled by its own part.
+  bool TakeFactor(std::string value, const Permutation& wanted, AttentionOperand& operand) {
+    if (Scales(value)) TakeScale(value);
+    return TakeOperand(value, wanted, operand, layer_.depth);
   }
 
   bool TakeOperand(std::string value, const Permutation& wanted, AttentionOperand& operand, int64_t& depth) {

@@ -20,8 +20,9 @@ struct AttentionOperand {
 };
 
 // Attention of several heads (Vaswani et al., "Attention is all you need", 2017, 3.2), as exporters write it:
-// query, key and value each through Reshape and Transpose, MatMul, a scale, a mask, Softmax, MatMul,
-// Transpose and Reshape. What goes into a product may be dequantized from bytes, and the answer quantized.
+// query, key and value each through Reshape and Transpose, MatMul, a scale (of query and key, or behind the
+// product), a mask, Softmax, MatMul, Transpose and Reshape. What goes into a product may be dequantized from
+// bytes, and the answer quantized.
 struct STROP_API AttentionLayer {
   std::vector<size_t> nodes;  // of the graph, in order
   size_t softmax = 0;

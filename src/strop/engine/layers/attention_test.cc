@@ -17,7 +17,7 @@ namespace {
 
 struct Form {
   int64_t queries = 7, keys = 7, heads = 3, depth = 5, value_depth = 5;
-  bool mask = true, full_mask = false, two_transposes = false;
+  bool mask = true, full_mask = false, two_transposes = false, scaled_first = false;
   DType dtype = DType::kF32;  // of query, key and value; of bytes, the shares pass through them too
   int value_zero = 120, share_zero = 0;
   bool into_bytes = false;  // the answer
@@ -46,6 +46,8 @@ model::Graph Attention(const Form& form) {
   graph.initializers["value_heads"] = Sizes({0, 0, form.heads, form.value_depth});
   graph.initializers["width"] = Sizes({0, 0, value_width});
   graph.initializers["root"] = Values<float>(DType::kF32, {std::sqrt(static_cast<float>(form.depth))}, {});
+  graph.initializers["part"] =
+      Values<float>(DType::kF32, {std::pow(static_cast<float>(form.depth), -0.25f)}, {});
   const auto bytes = [&](const std::string& name, float scale, int zero) {  // `zero` of uint8
     graph.initializers[name + "_scale"] = Values<float>(DType::kF32, {scale}, {});
     graph.initializers[name + "_zero"] =
@@ -69,17 +71,21 @@ model::Graph Attention(const Form& form) {
     return add("DequantizeLinear", {value, of + "_scale", of + "_zero"}, value + "_d");
   };
   const std::vector<int64_t> first = {0, 2, 1, 3}, depth = {0, 2, 3, 1}, last = {0, 1, 3, 2};
-  const std::string q = add("Transpose", {add("Reshape", {"q", "heads"}, "qr")}, "qt", {{"perm", first}});
+  std::string q = add("Transpose", {add("Reshape", {"q", "heads"}, "qr")}, "qt", {{"perm", first}});
   std::string k = add("Reshape", {"k", "heads"}, "kr");
   if (form.two_transposes) {
     k = add("Transpose", {add("Transpose", {k}, "kt0", {{"perm", first}})}, "kt", {{"perm", last}});
   } else {
     k = add("Transpose", {k}, "kt", {{"perm", depth}});
   }
+  if (form.scaled_first) {  // as scaled_dot_product_attention is exported
+    q = add("Mul", {q, "part"}, "q_part");
+    k = add("Mul", {k, "part"}, "k_part");
+  }
   const std::string v =
       add("Transpose", {add("Reshape", {"v", "value_heads"}, "vr")}, "vt", {{"perm", first}});
-  std::string scores =
-      add("Div", {add("MatMul", {numbers(q, "q"), numbers(k, "k")}, "scores"), "root"}, "scaled");
+  std::string scores = add("MatMul", {numbers(q, "q"), numbers(k, "k")}, "scores");
+  if (!form.scaled_first) scores = add("Div", {scores, "root"}, "scaled");
   if (form.mask) scores = add("Add", {scores, "mask"}, "masked");
   std::string shares = add("Softmax", {scores}, "shares");
   if (form.dtype != DType::kF32)
@@ -107,6 +113,11 @@ TEST(FindAttention, TakesWhatExportersWrite) {
   EXPECT_EQ(layers[0].heads, 3);
   EXPECT_EQ(layers[0].depth, 5);
   EXPECT_FLOAT_EQ(layers[0].scale, 1 / std::sqrt(5.0f));
+  const model::Graph scaled_first = Attention({.scaled_first = true});
+  const std::vector<AttentionLayer> same = Find(scaled_first, {"y"});
+  ASSERT_EQ(same.size(), 1u);
+  EXPECT_EQ(same[0].nodes.size(), scaled_first.nodes.size());
+  EXPECT_FLOAT_EQ(same[0].scale, 1 / std::sqrt(5.0f));
 }
 
 TEST(FindAttention, AValueThatMustComeOutIsNotHidden) {
@@ -190,6 +201,8 @@ TEST(Attention, AnswersAsTheReference) {
       {.mask = false},
       {.full_mask = true},
       {.two_transposes = true},
+      {.scaled_first = true},
+      {.mask = false, .scaled_first = true},
       {.queries = 130, .keys = 33, .heads = 2, .depth = 32, .value_depth = 40},
       {.queries = 1, .keys = 300, .heads = 4, .depth = 64, .value_depth = 64},
   };

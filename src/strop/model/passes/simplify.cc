@@ -7,7 +7,7 @@ void Simplify(Graph& graph) {
     before = graph.nodes.size();
     FoldConstants(graph);
     FoldBatchNorm(graph);
-    FoldReshapes(graph);
+    FoldShapes(graph);
     RemoveDead(graph);
   }
 }
