@@ -253,6 +253,7 @@ class Growth {
     const bool begun =
         std::any_of(found.nodes.begin(), found.nodes.end(), [&](size_t node) { return Contains(node); });
     if (begun || !SameAsChain(found.input) || !search_.IsFloat(found.input)) return false;
+    if (norm && search_.Constant(norm->gamma)->size() != chain_.n) return false;
     const std::optional<ChainOperand> x = Operand(found.input);
     if (!x || (x->kind != Kind::kInput && x->kind != Kind::kAnswer)) return false;
     chain_.quantized.reset();
