@@ -113,7 +113,7 @@ def loads(folder):
 
 
 def main(folder):
-    print("# The engine beside its peers\n\nMedians in milliseconds, of runs that take turns; written by "
+    print("# The engine beside its peers\n\nMedians in milliseconds, of runs that take turns on the same CPUs; written by "
           "bench/peers/engine.py.\n")
     print("| model | threads | batch | Strop | ONNX Runtime | OpenVINO | times the faster | goal | reached | plan | "
           "largest difference |\n|---|---|---|---|---|---|---|---|---|---|---|")
