@@ -122,6 +122,46 @@ bool IsOverRows(const Search& search, size_t index, size_t rank) {
   return axes.size() == 1 && (axes[0] == -1 || axes[0] == static_cast<int64_t>(rank) - 1);
 }
 
+// The two readers of what is centred: its square, as Pow or Mul, and its division; nothing: others read it.
+struct Centred {
+  size_t square, quotient;
+};
+std::optional<Centred> ReadersOfCentred(const Search& search, const std::string& centred) {
+  if (search.IsKept(centred)) return std::nullopt;
+  Centred found{kNoNode, kNoNode};
+  for (const size_t reader : search.Consumers(centred)) {  // a Mul reads it twice
+    size_t& place = search.Is(reader, "Div") ? found.quotient : found.square;
+    if (place != kNoNode && place != reader) return std::nullopt;
+    place = reader;
+  }
+  if (found.square == kNoNode || found.quotient == kNoNode) return std::nullopt;
+  const std::vector<std::string>& factors = search.node(found.square).inputs;
+  const bool power = search.Is(found.square, "Pow") && search.Scalar(factors[1]) == 2.0f;
+  const bool product = search.Is(found.square, "Mul") && factors[1] == centred;
+  const bool divides = search.node(found.quotient).inputs[0] == centred;
+  if (factors[0] != centred || !(power || product) || !divides) return std::nullopt;
+  return found;
+}
+
+// Whether the value is a constant of a row's n elements, of no more dimensions than `rank`.
+bool IsRow(const Search& search, const std::string& value, int64_t n, size_t rank) {
+  const Tensor* const tensor = search.FloatConstant(value);
+  return tensor != nullptr && tensor->size() == n && tensor->shape().size() <= rank &&
+         tensor->shape().back() == n;
+}
+
+// The sum with a row behind the product by gamma, where there is one, is the norm's too.
+void TakeBeta(const Search& search, int64_t n, size_t rank, Idiom& norm) {
+  const size_t next = search.Next(norm.output, "Add");
+  if (next == kNoNode) return;
+  const std::vector<std::string>& terms = search.node(next).inputs;
+  const std::string& other = terms[0] == norm.output ? terms[1] : terms[0];
+  if (!IsRow(search, other, n, rank)) return;
+  norm.nodes.insert(std::upper_bound(norm.nodes.begin(), norm.nodes.end(), next), next);
+  norm.beta = other;
+  norm.output = search.node(next).outputs[0];
+}
+
 }  // namespace
 
 std::optional<Idiom> FindGelu(const Search& search, size_t node) {
@@ -142,60 +182,28 @@ std::optional<Idiom> FindLayerNorm(const Search& search, size_t node) {
     return std::nullopt;
   const size_t rank = info->shape.size();
   const int64_t n = info->shape.back();
-  if (!IsOverRows(search, node, rank)) return std::nullopt;
 
   Walk walk(search);
-  const std::string mean = walk.Over(node, "ReduceMean");
-  const std::string centred = walk.Over(mean, "Sub");
-  if (!walk.fits() || walk.OfLast(0) != x || search.IsKept(centred)) return std::nullopt;
-  // The square and the quotient read what is centred.
-  size_t square = kNoNode, quotient = kNoNode;
-  for (const size_t reader : search.Consumers(centred)) {
-    if (search.Is(reader, "Div")) {
-      walk.Require(quotient == kNoNode && search.node(reader).inputs[0] == centred);
-      quotient = reader;
-    } else {
-      walk.Require(square == kNoNode || square == reader);
-      square = reader;
-    }
-  }
-  if (!walk.fits() || square == kNoNode || quotient == kNoNode) return std::nullopt;
-  const std::vector<std::string>& factors = search.node(square).inputs;
-  const bool power = search.Is(square, "Pow") && factors[0] == centred && search.Scalar(factors[1]) == 2.0f;
-  const bool product = search.Is(square, "Mul") && factors[0] == centred && factors[1] == centred;
-  walk.Require(power || product);
-  const std::string squares = walk.Over(square, power ? "Pow" : "Mul");
-  const size_t reduction = walk.fits() ? search.OnlyConsumer(squares) : kNoNode;
+  walk.Require(IsOverRows(search, node, rank));
+  const std::string centred = walk.Over(walk.Over(node, "ReduceMean"), "Sub");
+  if (!walk.fits() || walk.OfLast(0) != x) return std::nullopt;
+  const std::optional<Centred> readers = ReadersOfCentred(search, centred);
+  if (!readers) return std::nullopt;
+  const std::string squares = walk.Over(readers->square, search.node(readers->square).op.c_str());
+  const size_t reduction = search.OnlyConsumer(squares);
   const std::string variance = walk.Over(reduction, "ReduceMean");
   walk.Require(walk.fits() && IsOverRows(search, reduction, rank));
   float epsilon = 0;
   const std::string deviation = walk.Over(walk.OverScalar(variance, "Add", &epsilon), "Sqrt");
-  walk.Require(walk.fits() && search.OnlyConsumer(deviation) == quotient && epsilon >= 0);
-  const std::string normal = walk.Over(quotient, "Div");
-
-  const auto row = [&](const std::string& value) {
-    const Tensor* const tensor = search.FloatConstant(value);
-    return tensor != nullptr && tensor->size() == n && tensor->shape().size() <= rank &&
-           tensor->shape().back() == n;
-  };
-  std::string answer = walk.Over(normal, "Mul");
-  const std::string gamma = walk.Other(normal);
-  walk.Require(walk.fits() && row(gamma));
-  std::optional<Idiom> found = walk.Found(x, answer);
+  walk.Require(walk.fits() && search.OnlyConsumer(deviation) == readers->quotient && epsilon >= 0);
+  const std::string normal = walk.Over(readers->quotient, "Div");
+  const std::string scaled = walk.Over(normal, "Mul"), gamma = walk.Other(normal);
+  walk.Require(walk.fits() && IsRow(search, gamma, n, rank));
+  std::optional<Idiom> found = walk.Found(x, scaled);
   if (!found) return std::nullopt;
   found->gamma = gamma;
   found->epsilon = epsilon;
-  const std::string beta = [&]() -> std::string {
-    const size_t next = search.Next(answer, "Add");
-    if (next == kNoNode) return {};
-    const std::vector<std::string>& terms = search.node(next).inputs;
-    const std::string& other = terms[0] == answer ? terms[1] : terms[0];
-    if (!row(other)) return {};
-    found->nodes.insert(std::upper_bound(found->nodes.begin(), found->nodes.end(), next), next);
-    found->output = search.node(next).outputs[0];
-    return other;
-  }();
-  found->beta = beta;
+  TakeBeta(search, n, rank, *found);
   return found;
 }
 
